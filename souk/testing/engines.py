@@ -2,20 +2,15 @@
 
 import asyncio
 import os
-import random
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import pytest
-
-from souk.kernel.addresses import LOOPBACK
 
 PATIENCE = 180.0
 """Seconds after which an engine that does not answer fails the test."""
@@ -29,16 +24,6 @@ def engine_path(name: str) -> str:
     if found.returncode:
         pytest.skip(found.stderr.strip())
     return found.stdout.strip()
-
-
-def free_port() -> int:
-    """Returns a free port of loopback. It stays free while an engine is restarted, because it is below the
-    ports that the system gives to connections."""
-    while True:
-        port = random.randint(20_000, 32_000)
-        with suppress(OSError), socket.socket() as attempt:
-            attempt.bind((LOOPBACK, port))
-            return port
 
 
 @dataclass

@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from souk.kernel.addresses import LOOPBACK
 from souk.runtime.config import entry_points
 from souk.runtime.data.layout import DataLayout
 from souk.testing.fork_server import ForkedProcess, fork_server, may_be_forked
+from souk.testing.free_ports import free_port
 
 START_LIMIT = 300.0
 STOP_LIMIT = 30.0
@@ -184,13 +184,6 @@ class System:
     def output(self) -> str:
         """Returns the end of every process's output and log, for the message of a failed test."""
         return "\n".join(part.output() for part in self.parts)
-
-
-def free_port() -> int:
-    """Returns a port that was free just now, for processes whose ports others must know before they start."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
 
 
 def _folders(folder: Path) -> tuple[Path, Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from marketplace.payment.adapters.sandbox_server import KEY_FILE
 from souk.kernel.addresses import LOOPBACK
-from souk.testing.system import free_port
+from souk.testing.free_ports import free_port
 
 CHUNK = 65_536
 START_LIMIT = 30.0

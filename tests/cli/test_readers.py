@@ -13,8 +13,8 @@ import pytest
 from souk.cli.group import NOBODY_READS
 from souk.runtime.data.layout import DataLayout
 from souk.testing.fake_fleet import fake_fleet
+from souk.testing.free_ports import free_port
 from souk.testing.processes import PATIENCE, ForkedService, begin
-from souk.testing.system import free_port
 
 ENDLESS = 200_000
 

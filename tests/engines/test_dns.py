@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import secrets
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
@@ -19,6 +17,7 @@ from souk.discovery.open import open_registry
 from souk.discovery.registry import Instance, checked
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
+from souk.testing.free_ports import free_port
 from souk.testing.registry.harness import PATIENCE, RegistryHarness, eventually, opened, watching
 from souk.testing.registry.suite import RegistrySuite
 
@@ -30,19 +29,6 @@ pytestmark = [
     pytest.mark.xdist_group("dns"),
     pytest.mark.skipif(PROGRAM is None, reason="dnsmasq is not installed (make test-engines installs it, as root)"),
 ]
-
-
-def free_port() -> int:
-    """A port that is free for both transports, and below those that the system gives to connections."""
-    while True:
-        port = secrets.randbelow(15_000) + 15_000
-        try:
-            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-                with socket.socket(socket.AF_INET, kind) as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return port
 
 
 @dataclass

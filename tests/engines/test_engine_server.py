@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from souk.testing.engines import free_port
+from souk.testing.free_ports import free_port
 from souk.testing.servers.engine_server import EngineServer, listens
 from souk.testing.system import until
 

@@ -17,7 +17,7 @@ from souk.events.brokers.kafka.settings import KafkaSettings
 from souk.testing.brokers.faults_suite import BrokerFaultsSuite
 from souk.testing.brokers.harness import Bus, Recorder, event, number_of, run_of
 from souk.testing.brokers.suite import GROUP, BrokerSuite
-from souk.testing.engines import free_port
+from souk.testing.free_ports import free_port
 from souk.testing.servers.kafka import KafkaServer
 
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("kafka broker")]

@@ -13,7 +13,8 @@ from souk.kernel.errors import ConfigurationError
 from souk.runtime.process.launcher import as_user
 from souk.store.database import Transaction
 from souk.store.postgres.database import PostgresDatabase
-from souk.testing.engines import engine_path, free_port
+from souk.testing.engines import engine_path
+from souk.testing.free_ports import free_port
 from souk.testing.postgres import TemporaryPostgres
 
 pytestmark = pytest.mark.engines

@@ -11,8 +11,8 @@ from souk.discovery.embedded.server import serving_registry
 from souk.discovery.open import open_registry
 from souk.discovery.registry import Instance
 from souk.kernel.clock import SystemClock
+from souk.testing.free_ports import free_port
 from souk.testing.processes import service
-from souk.testing.system import free_port
 
 PATIENCE = 60.0
 STRANGER = Instance("inventory", "inventory-9", "127.0.0.1:9")

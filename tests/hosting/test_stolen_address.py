@@ -23,8 +23,8 @@ from shop.user.v1.user_pb2_grpc import UserServiceStub
 
 from souk.rpc.caller_token import CALLER_KEY
 from souk.rpc.status import details_of
+from souk.testing.free_ports import free_port
 from souk.testing.processes import service
-from souk.testing.system import free_port
 
 
 class Stranger(grpc.GenericRpcHandler):

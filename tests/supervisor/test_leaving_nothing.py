@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from souk.runtime.data.layout import DataLayout
+from souk.testing.free_ports import free_port
 from souk.testing.processes import run_now
-from souk.testing.system import START_LIMIT, STOP_LIMIT, free_port, reachable, until
+from souk.testing.system import START_LIMIT, STOP_LIMIT, reachable, until
 
 pytestmark = pytest.mark.xdist_group("a fleet")
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from souk.testing.engines import EngineProcess, engine_path, free_port
+from souk.testing.engines import EngineProcess, engine_path
+from souk.testing.free_ports import free_port
 from souk.testing.registry.harness import RegistryHarness
 
 

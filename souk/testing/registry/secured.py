@@ -11,7 +11,7 @@ from uuid import uuid4
 import httpx
 
 from souk.testing.certificates import Authority
-from souk.testing.engines import free_port
+from souk.testing.free_ports import free_port
 from souk.testing.registry.engines import EngineHarness, consul_process, etcd_process, free_url, killed
 from souk.testing.registry.harness import PATIENCE
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from souk.testing.engines import free_port
+from souk.testing.free_ports import free_port
 from souk.testing.servers.engine_server import EngineServer, is_answered
 from souk.testing.servers.java import java_command
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from souk.testing.engines import engine_path, free_port
+from souk.testing.engines import engine_path
+from souk.testing.free_ports import free_port
 from souk.testing.servers.engine_server import EngineServer, is_answered
 
 _EXTENSIONS = "type.googleapis.com/envoy.extensions"

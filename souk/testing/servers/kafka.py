@@ -10,7 +10,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from souk.testing.engines import free_port
+from souk.testing.free_ports import free_port
 from souk.testing.servers.engine_server import EngineServer, listens
 from souk.testing.servers.java import java_command
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import aio_pika
 
-from souk.testing.engines import engine_path, free_port
+from souk.testing.engines import engine_path
+from souk.testing.free_ports import free_port
 from souk.testing.servers.engine_server import EngineServer, listens
 
 _USER = "guest"

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from souk.backing.valkey import find_valkey
 from souk.kernel.errors import ConfigurationError
-from souk.testing.engines import free_port
+from souk.testing.free_ports import free_port
 from souk.testing.servers.engine_server import EngineServer
 
 

@@ -8,7 +8,7 @@ from ssl import PROTOCOL_TLS_SERVER, SSLContext
 
 from aiohttp import ClientSession, web
 
-from souk.testing.engines import free_port
+from souk.testing.free_ports import free_port
 
 USER, PASSWORD = "souk", "p@ss/word:1"
 _REFUSAL = {"error": {"type": "security_exception", "reason": "missing authentication credentials"}, "status": 401}

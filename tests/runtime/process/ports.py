@@ -10,7 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from souk.testing.system import Process, free_port
+from souk.testing.free_ports import free_port
+from souk.testing.system import Process
 
 PATIENCE = 30.0
 PIECE = 16 * 1024

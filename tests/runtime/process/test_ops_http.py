@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.process.ops_http import scraped
-from souk.runtime.process.sockets import listen
+from souk.testing.free_ports import free_port
 from souk.testing.processes import service
 
 
@@ -67,12 +67,6 @@ async def test_a_port_that_is_taken_is_said_in_one_line(client: httpx.AsyncClien
 async def test_without_a_port_nothing_is_served(ready: Ready) -> None:
     async with scraped(None, CollectorRegistry(), ready) as address:
         assert address == ""
-
-
-def free_port() -> int:
-    with listen("127.0.0.1", 0) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 async def test_a_service_serves_them(tmp_path: Path) -> None:
