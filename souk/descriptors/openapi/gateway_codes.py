@@ -53,6 +53,11 @@ CODES: Mapping[str, Code] = {
         "The server has more to do than it can, and others go first. Nothing was done.",
         "Send the same request again after `Retry-After`, with the same idempotency key.",
     ),
+    "LOOP_DETECTED": Code(
+        508,
+        "Routes of gateways lead to each other, and nothing was done.",
+        "Tell the operators: the routes file of one of them is wrong.",
+    ),
     "RATE_LIMITED": Code(429, "You sent too many requests of this kind.", "Wait as long as `Retry-After` says."),
     "REQUEST_TIMEOUT": Code(408, "The body did not arrive in time.", "Send the request again, all of it at once."),
     "INVALID_PATH": Code(400, "The path has dot segments.", "Resolve `.` and `..` before the request is sent."),

@@ -23,7 +23,14 @@ _ANY_METHOD = ("GET", "PUT", "POST", "DELETE", "PATCH")
 """The methods that are listed for a rule that takes every method."""
 _WITH_BODY = ("PUT", "POST", "PATCH", "DELETE")
 _OPEN: Schema = {"*/*": {"schema": {}}}
-_UPSTREAM_CODES = ("UPSTREAM_FAILED", "UPSTREAM_UNAVAILABLE", "UPSTREAM_TIMEOUT", "INVALID_PATH", "OVERLOADED")
+_UPSTREAM_CODES = (
+    "UPSTREAM_FAILED",
+    "UPSTREAM_UNAVAILABLE",
+    "UPSTREAM_TIMEOUT",
+    "LOOP_DETECTED",
+    "INVALID_PATH",
+    "OVERLOADED",
+)
 
 
 @dataclass(frozen=True, slots=True)

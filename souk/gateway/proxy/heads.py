@@ -10,9 +10,13 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from souk.gateway.http.answers import Headers
+from souk.gateway.http.problem import Problem
 from souk.gateway.http.request import Request
 
 VIA = b"1.1 souk"
+MOST_HOPS = 8
+"""Gateways of ours that a request may have passed; one that has passed more goes round in a loop (RFC 9110, 7.6.3)."""
+_PSEUDONYM = b"souk"
 CHUNKED = -1
 """Stands for the length of a body that is sent in chunks."""
 
@@ -59,8 +63,12 @@ class RequestHeads:
         extra: bytes = b"",
     ) -> bytes:
         """Returns the octets of a head. `authority` is for a request without a host; `length` is that of the body,
-        CHUNKED, or None without one; `extra` are lines that are written as they are, each with its end."""
-        host, via, connection = authority, VIA, False
+        CHUNKED, or None without one; `extra` are lines that are written as they are, each with its end.
+
+        Raises Problem 508 for a request that goes round in a loop.
+        """
+        host, connection = authority, False
+        passed: list[bytes] = []
         lines: list[bytes] = []
         forwarded: dict[bytes, bytes] = {}
         for name, value in headers:
@@ -70,7 +78,7 @@ class RequestHeads:
                 elif name == b"connection":
                     connection = True
                 elif name == b"via":
-                    via = value + b", " + via
+                    passed.append(value)
                 elif name in _FORWARDED:
                     forwarded[name] = forwarded[name] + b", " + value if name in forwarded else value
             elif not name.startswith(_RESERVED):
@@ -84,7 +92,7 @@ class RequestHeads:
             request.method.encode(),
             target,
             host,
-            via,
+            _next_via(passed) if passed else VIA,
             request.request_id.encode(),
             request.traceparent.encode(),
             b"".join(lines),
@@ -150,6 +158,14 @@ def _first_hop(address: str, host: bytes, scheme: str) -> bytes:
 
 
 _known_hop = lru_cache(maxsize=1024)(_first_hop)
+
+
+def _next_via(passed: Sequence[bytes]) -> bytes:
+    """Returns `Via` for the next server. Raises Problem 508 for a request that goes round in a loop."""
+    via = b", ".join((*passed, VIA))
+    if sum(hop.split()[1:2] == [_PSEUDONYM] for hop in via.split(b",")) > MOST_HOPS:
+        raise Problem(508, "LOOP_DETECTED", "the request has passed too many gateways: their routes lead to each other")
+    return via
 
 
 def original_host(request: Request) -> bytes:
