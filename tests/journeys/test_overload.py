@@ -12,9 +12,9 @@ from tests.market.api import log_in, new_key, wish
 
 pytestmark = [pytest.mark.full, pytest.mark.xdist_group("overload")]
 
-RUNNING = 10
-"""Requests that may run. Browsing has six places of them, so four checkouts find room however much is browsed."""
-BROWSERS, BUYERS, ORDERS = 40, 4, 3
+RUNNING = 5
+"""Requests that may run. Browsing has three places of them, so two checkouts find room however much is browsed."""
+BROWSERS, BUYERS, ORDERS = 60, 2, 10
 SHED_ENOUGH = 50
 MOST = 20_000
 """Requests for products after which a gateway that sheds none fails the test."""
