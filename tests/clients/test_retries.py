@@ -1,7 +1,10 @@
 """What is sent again, how often, when, and with which key: in the sync and in the async client alike."""
 
 import asyncio
+import base64
 import json
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +13,8 @@ import httpx
 import pytest
 from souk_client import ApiError, AsyncClient, Client, NoAnswer, Retries
 from souk_client.call import retry_after
-from souk_client.retries import Attempts, Failure, failure_of
+from souk_client.retries import Attempts, Failure, RetryBudget, failure_of
+from souk_client.tokens import expires
 
 QUICK = Retries(first_pause=0.0, deadline=300.0)
 ORDER: Any = {"items": [], "shippingAddressId": "A", "paymentMethod": "card"}
@@ -177,7 +181,7 @@ def test_what_an_answer_tells(status: int, code: str, failure: Failure) -> None:
 
 def test_pauses_grow_to_the_longest_and_come_after_what_the_server_says() -> None:
     retries = Retries(tries=9, deadline=100.0, first_pause=1.0, longest_pause=4.0)
-    attempts = Attempts(retries, True, 0.0, randomly=lambda low, high: high)
+    attempts = Attempts(retries, True, 0.0, RetryBudget(retries), randomly=lambda low, high: high)
     pauses = []
     for _ in range(5):
         attempts.next(0.0)
@@ -245,3 +249,107 @@ def test_the_deadline_ends_a_try_that_hangs() -> None:
 def test_secrets_are_not_shown() -> None:
     shown = repr(Client("http://s", token="secret-token", api_key="secret-key"))
     assert "secret" not in shown
+
+
+def _token(expires: float, name: str = "") -> str:
+    payload = base64.urlsafe_b64encode(json.dumps({"exp": expires, "n": name}).encode()).decode().rstrip("=")
+    return f"e30.{payload}.c2ln"
+
+
+def test_calls_share_one_budget_of_retries(run: Run) -> None:
+    few = Retries(first_pause=0.0, deadline=300.0, budget=0.5, burst=2.0)
+    server = Server([problem(503, "USER_UNAVAILABLE") for _ in range(12)])
+    http: Any = httpx.MockTransport(server)
+    with Client("http://s", token="t", retries=few, http=httpx.Client(transport=http)) as client:
+        tried = []
+        for _ in range(5):
+            before = len(server.sent)
+            with pytest.raises(ApiError) as refused:
+                client.list_products()
+            tried.append(len(server.sent) - before)
+            assert refused.value.tries == tried[-1]
+    assert tried == [3, 1, 2, 1, 2], "two were kept, and every second call earns one"
+    with pytest.raises(ApiError):
+        run(Server([problem(503, "USER_UNAVAILABLE")]), "list_products", retries=Retries(burst=0.0, budget=0.0))
+
+
+class Renewal:
+    """Gives one token after the other, and counts."""
+
+    def __init__(self, *tokens: str) -> None:
+        self.left = list(tokens)
+
+    def __call__(self) -> str:
+        return self.left.pop(0)
+
+    async def awaited(self) -> str:
+        await asyncio.sleep(0)
+        return self()
+
+
+Renewing = Callable[[Server, str, Renewal], Any]
+
+
+@pytest.fixture(params=["sync", "async"])
+def renewing(request: pytest.FixtureRequest) -> Renewing:
+    """Reads two times with a token and a way to renew it; gives what came, errors as they are."""
+
+    def sync(server: Server, token: str, renewal: Renewal) -> Any:
+        http = httpx.Client(transport=httpx.MockTransport(server))
+        with Client("http://s", token=token, renew=renewal, retries=QUICK, http=http) as client:
+            try:
+                return [client.get_me() for _ in range(2)]
+            except ApiError as error:
+                return error
+
+    def run_async(server: Server, token: str, renewal: Renewal) -> Any:
+        async def go() -> Any:
+            http = httpx.AsyncClient(transport=httpx.MockTransport(server))
+            async with AsyncClient("http://s", token=token, renew=renewal.awaited, retries=QUICK, http=http) as client:
+                try:
+                    return await asyncio.gather(client.get_me(), client.get_me())
+                except ApiError as error:
+                    return error
+
+        return asyncio.run(go())
+
+    return sync if request.param == "sync" else run_async
+
+
+def _bearers(server: Server) -> list[str]:
+    return [request.headers["authorization"].removeprefix("Bearer ") for request in server.sent]
+
+
+@pytest.mark.parametrize("token", ["", _token(time.time() + 20), _token(1.0)])
+def test_a_token_is_renewed_before_it_ends(renewing: Renewing, token: str) -> None:
+    fresh, server = _token(time.time() + 900), Server([httpx.Response(200, json={}) for _ in range(2)])
+    assert renewing(server, token, Renewal(fresh)) == [{}, {}]
+    assert _bearers(server) == [fresh, fresh]
+
+
+def test_a_refused_token_is_renewed_once_and_the_call_sent_again(renewing: Renewing) -> None:
+    good, revoked = httpx.Response(200, json={}), "no JWT"
+    fresh = _token(time.time() + 900)
+
+    class Picky(Server):
+        def __call__(self, request: httpx.Request) -> httpx.Response:
+            self.sent.append(request)
+            return good if request.headers["authorization"] == f"Bearer {fresh}" else problem(401, "UNAUTHENTICATED")
+
+    server = Picky()
+    assert renewing(server, revoked, Renewal(fresh)) == [{}, {}]
+    assert _bearers(server).count(fresh) == 2
+
+
+def test_a_token_is_never_renewed_twice_for_one_call(renewing: Renewing) -> None:
+    renewal = Renewal(*(_token(time.time() + 900, str(number)) for number in range(9)))
+    server = Server([problem(401, "UNAUTHENTICATED") for _ in range(9)])
+    error = renewing(server, "no JWT", renewal)
+    assert (error.status, error.tries) == (401, 2)
+    assert len(server.sent) <= 4
+    assert len(renewal.left) >= 7
+
+
+@pytest.mark.parametrize(("token", "end"), [("a.b.c", math.inf), ("", math.inf), (_token(7.5), 7.5)])
+def test_the_end_of_a_token(token: str, end: float) -> None:
+    assert expires(token) == end
