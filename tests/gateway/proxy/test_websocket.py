@@ -145,7 +145,7 @@ async def test_either_end_ends_both(proxy: Proxy, server: Server) -> None:
 
 @pytest.mark.parametrize("up", [False, True])
 async def test_who_does_not_read_stops_the_other(proxy: Proxy, server: Server, up: bool) -> None:
-    go_on, sent, wanted = asyncio.Event(), [0], 64 * 1024 * 1024
+    go_on, taken, sent, wanted = asyncio.Event(), asyncio.Event(), [0], 64 * 1024 * 1024
 
     async def pour(send: Any) -> None:
         while sent[0] < wanted:
@@ -154,8 +154,9 @@ async def test_who_does_not_read_stops_the_other(proxy: Proxy, server: Server, u
 
     async def swallow(reader: asyncio.StreamReader) -> None:
         got = 0
-        while got < wanted:
-            got += len(await reader.read(2**20))
+        while got < wanted and (part := await reader.read(2**20)):
+            got += len(part)
+        assert got == wanted
 
     async def script(peer: Accepted) -> None:
         await peer.head()
@@ -163,6 +164,7 @@ async def test_who_does_not_read_stops_the_other(proxy: Proxy, server: Server, u
         if up:
             await go_on.wait()
             await swallow(peer.reader)
+            taken.set()
         else:
             await pour(peer.send)
         await peer.reader.read()
@@ -177,7 +179,11 @@ async def test_who_does_not_read_stops_the_other(proxy: Proxy, server: Server, u
         await asyncio.sleep(0.3)
     assert sent[0] < 24 * 1024 * 1024
     go_on.set()
-    await (pouring if pouring is not None else swallow(peer.reader))
+    if pouring is not None:
+        await pouring
+        await taken.wait()  # what is on its way when the client leaves is lost
+    else:
+        await swallow(peer.reader)
     assert sent[0] == wanted
     await peer.close()
 
