@@ -15,7 +15,7 @@ and the hooks write to the database, in the transaction that records the step's 
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from google.protobuf.message import Message
@@ -90,6 +90,8 @@ class Step:
     done is the commitment. A pivot that makes a call may still be refused, unless it is the first step.
     `outcome_waits` says that the rejection may commit only once this step's undo is acknowledged.
     `try_timeout` is the limit of one try in seconds, and must stay below the lease.
+
+    `beside` is set by `parallel`: the name of the first step of the group.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Step:
     pivot: bool = False
     outcome_waits: bool = True
     try_timeout: float = 5.0
+    beside: str = ""
 
     @property
     def slug(self) -> str:
@@ -113,8 +116,26 @@ class Step:
             "undo": self.undo is not None,
             "pivot": self.pivot,
             "outcome does not wait": not self.outcome_waits,
+            f"beside {self.beside}": bool(self.beside),
         }
         return f"{self.name}: {', '.join(trait for trait, has in traits.items() if has) or 'local'}"
+
+
+def parallel(*steps: Step) -> tuple[Step, ...]:
+    """Makes steps that run beside each other: all are called at once, and the next step begins when all are done.
+
+        Saga("trip", *parallel(Step("flight", ...), Step("hotel", ...)), Step("pay", ...), ...)
+
+    If one fails before the pivot, the saga turns back at once: those that are done, or under way, are undone, the last
+    of them first, though no undo waits for another. After the pivot each is tried again or parked for itself. Raises
+    ValueError for fewer than two steps, for a step without a call, and for a pivot: these stand alone.
+    """
+    if len(steps) < 2:
+        raise ValueError("parallel needs two steps or more")
+    for step in steps:
+        if step.do is None or step.pivot or step.beside:
+            raise ValueError(f"step {step.name!r} cannot run beside others: it must make a call, and be no pivot")
+    return tuple(replace(step, beside=steps[0].name) for step in steps)
 
 
 async def _nothing(tx: Transaction, call: StepCall) -> None:

@@ -101,8 +101,10 @@ class SagaExecution:
             if self.held.asked:
                 await self._obey(json.loads(self.held.asked))
             while self.run.active:
-                if self.run.to_do is not None:
-                    await self._forward(self.run.to_do)
+                if len(self.run.to_do) == 1:
+                    await self._forward(*self.run.to_do)
+                elif self.run.to_do:
+                    await self._forward_together(self.run.to_do)
                 else:
                     await self._back(self.run.to_undo)
 
@@ -129,8 +131,24 @@ class SagaExecution:
             machine.answered, self._saga, index=index, answer=answer, late=late, tries_exhausted=tries_exhausted
         )
         await self._write(index, decide, RECORDED)
-        if self.run.to_do == index:
+        if index in self.run.to_do:
             await self._pause(self.run.steps[index].tries)
+
+    async def _forward_together(self, indexes: tuple[int, ...]) -> None:
+        """Drives steps beside each other until each is done or parked, or one of them has turned the run back.
+
+        A call that is under way then is waited for, and its answer decides nothing: its undo follows.
+        """
+        try:
+            async with asyncio.TaskGroup() as steps:
+                for index in indexes:
+                    steps.create_task(self._forward_while_asked(index))
+        except* LeaseLost as lost:
+            raise lost.exceptions[0] from None
+
+    async def _forward_while_asked(self, index: int) -> None:
+        while index in self.run.to_do:
+            await self._forward(index)
 
     async def _back(self, indexes: tuple[int, ...]) -> None:
         """Undoes all steps at once, so that an undo that cannot be sent delays no other."""
@@ -191,6 +209,8 @@ class SagaExecution:
         about = (index, result) if result and index is not None else None
         async with self._lock:
             decision, failures = decide(self.run), 0
+            if index is not None and decision == Decision(self.run):
+                return  # a step beside this one has turned the run back
             for tries in count(1):
                 try:
                     work = partial(self._record, decision=decision, about=about)

@@ -58,18 +58,28 @@ class _Draft:
             self.step(index, StepEvent.UNDONE)
 
     def go_on(self, *, late: bool) -> None:
-        """Completes the local steps that come next, and registers the first step that makes a call."""
+        """Completes the local steps that come next, and registers the first step that makes a call, or its group."""
         for index, step in enumerate(self.saga.steps):
-            if self.steps[index].state is not StepState.WAITING:
+            state = self.steps[index].state
+            if state is StepState.DONE:
                 continue
+            if state is not StepState.WAITING:
+                return  # a step beside this one, or before it, is not done yet
             if step.do is not None:
                 if late and self.phase is Phase.RUNNING:
                     self.turn_back(too_late(step.name))
                 else:
-                    self.step(index, StepEvent.REGISTER)
+                    self.register(index)
                 return
             self.done(index, StepEvent.DONE)
         self.phase = RUN.next(self.phase, PhaseEvent.ALL_DONE)
+
+    def register(self, index: int) -> None:
+        """Registers a step that makes a call, and those that run beside it."""
+        group = self.saga.steps[index].beside
+        for other, step in enumerate(self.saga.steps):
+            if other == index or (group and step.beside == group):
+                self.step(other, StepEvent.REGISTER)
 
     def done(self, index: int, event: StepEvent, *, tried: int = 0, result: bytes = b"") -> None:
         self.step(index, event, tried=tried, sent=tried, result=result)
@@ -114,8 +124,14 @@ def begin(saga: Saga) -> Decision:
 def answered(
     saga: Saga, run: Run, index: int, answer: StepAnswer, *, late: bool, tries_exhausted: bool = False
 ) -> Decision:
-    """Decides after a try of the step at `index`; `tries_exhausted` says that its limit of tries is reached."""
+    """Decides after a try of the step at `index`; `tries_exhausted` says that its limit of tries is reached.
+
+    The answer of a step that is no longer tried, because one beside it turned the run back, decides nothing: its undo
+    is under way, or done.
+    """
     draft = _Draft(saga, run)
+    if saga.steps[index].beside and run.steps[index].state not in ASKING:
+        return Decision(run)
     event = _event(run, answer, tries_exhausted=tries_exhausted)
     if event is StepEvent.DONE:
         draft.done(index, event, tried=1, result=answer.result)
@@ -150,9 +166,11 @@ def _event(run: Run, answer: StepAnswer, *, tries_exhausted: bool) -> StepEvent:
 
 
 def deadline_passed(saga: Saga, run: Run) -> Decision:
-    """Decides when the deadline passes before the pivot: the step in doubt is undone with the others."""
+    """Decides when the deadline passes before the pivot: the steps in doubt are undone with the others."""
+    if run.phase is Phase.TURNED_BACK:
+        return Decision(run)  # by a step beside the one that found it
     draft = _Draft(saga, run)
-    draft.turn_back(too_late(saga.steps[run.to_do or 0].name))
+    draft.turn_back(too_late(saga.steps[min(run.to_do, default=0)].name))
     return draft.decision()
 
 
@@ -184,10 +202,10 @@ def not_recorded(saga: Saga, run: Run, index: int, note: str, *, tries: int) -> 
 
 
 def resumed(saga: Saga, run: Run) -> Run:
-    """Returns the run for a new owner: the step under way becomes DOUBTFUL, as its last try may have been made."""
+    """Returns the run for a new owner: each step under way becomes DOUBTFUL, as its last try may have been made."""
     draft = _Draft(saga, run)
-    if run.to_do is not None:
-        draft.step(run.to_do, StepEvent.UNKNOWN)
+    for index in run.to_do:
+        draft.step(index, StepEvent.UNKNOWN)
     return draft.decision().run
 
 

@@ -45,19 +45,19 @@ class Run:
         return any(step.state in PARKED for step in self.steps)
 
     @property
-    def to_do(self) -> int | None:
-        """The index of the step to try, or None."""
-        return next((index for index, step in enumerate(self.steps) if step.state in ASKING), None)
+    def to_do(self) -> tuple[int, ...]:
+        """The indexes of the steps to try, at once: more than one if they run beside each other."""
+        return tuple(index for index, step in enumerate(self.steps) if step.state in ASKING)
 
     @property
     def to_undo(self) -> tuple[int, ...]:
-        """The indexes of the steps to undo, in any order or at once."""
-        return tuple(index for index, step in enumerate(self.steps) if step.state is StepState.UNDOING)
+        """The indexes of the steps to undo, at once; they begin with the last step."""
+        return tuple(index for index, step in reversed([*enumerate(self.steps)]) if step.state is StepState.UNDOING)
 
     @property
     def active(self) -> bool:
         """Whether a runner has to work on the run."""
-        return self.to_do is not None or bool(self.to_undo)
+        return bool(self.to_do or self.to_undo)
 
 
 @dataclass(frozen=True, slots=True)

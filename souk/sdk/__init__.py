@@ -53,7 +53,7 @@ from souk.runtime.service import (
     Subscription,
     TokenIssuer,
 )
-from souk.saga.definition import Refusal, Saga, SagaRef, Step, StepCall
+from souk.saga.definition import Refusal, Saga, SagaRef, Step, StepCall, parallel
 from souk.saga.runner import SagaRunner
 from souk.saga.settings import SagaSettings
 from souk.saga.store import SagaProgress
@@ -161,6 +161,7 @@ __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     "SagaSettings",
     "Step",
     "StepCall",
+    "parallel",
     # Two-phase commit, instead of a saga
     "AtomicAction",
     "Branch",

@@ -1,6 +1,6 @@
 """Kills a process at a named fault point of a saga, resumes the saga in a new one, and checks the result.
 
-    python -m souk.testing.saga_crash FOLDER [--forgetful] SCENARIO:POINT ...
+    python -m souk.testing.saga_crash FOLDER [--forgetful] [--wide] SCENARIO:POINT ...
 
 It prints one JSON line for each case: {"case": ..., "struck": whether it died there, "violations": [...]}. Each
 life is a process of its own, forked from this one, which has everything imported and no event loop.
@@ -48,10 +48,10 @@ def _prepare(shop: Shop, scenario: str) -> None:
         participant.undoes.extend(SCENARIOS[scenario].get(f"{name} undo", ()))
 
 
-async def first_life(folder: Path, scenario: str, point: str, idempotent: bool) -> None:
+async def first_life(folder: Path, scenario: str, point: str, **options: bool) -> None:
     """Runs a saga until it reaches `point`, where the process dies, or to its end."""
     deadline = 0.05 if scenario == "down" else DEADLINE
-    shop = await Shop.open(folder, idempotent=idempotent, deadline=deadline)
+    shop = await Shop.open(folder, deadline=deadline, **options)
     _prepare(shop, scenario)
     runner = SagaRunner(
         shop.database, [shop.saga()], SystemClock(), "first", SETTINGS, Faults({point: 0}), service="order"
@@ -62,10 +62,10 @@ async def first_life(folder: Path, scenario: str, point: str, idempotent: bool) 
     await shop.close()
 
 
-async def next_life(folder: Path, scenario: str, idempotent: bool) -> list[str]:
+async def next_life(folder: Path, scenario: str, **options: bool) -> list[str]:
     """Resumes the saga, waits until it has ended, and returns the violations."""
     clock = NextLifeClock()
-    shop = await Shop.open(folder, clock=clock, idempotent=idempotent)
+    shop = await Shop.open(folder, clock=clock, **options)
     if scenario == "declined":
         _prepare(shop, scenario)
     runner = SagaRunner(shop.database, [shop.saga()], clock, "next", SETTINGS, service="order")
@@ -102,11 +102,11 @@ def live(life: Callable[[], Coroutine[None, None, object]]) -> tuple[int, str]:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), output
 
 
-def crash(folder: Path, scenario: str, point: str, *, idempotent: bool) -> dict[str, object]:
+def crash(folder: Path, scenario: str, point: str, **options: bool) -> dict[str, object]:
     """Runs the two lives of one case; `violations` is empty if the second one completed the saga correctly."""
     folder.mkdir(parents=True)
-    status, _ = live(lambda: first_life(folder, scenario, point, idempotent))
-    again, output = live(lambda: next_life(folder, scenario, idempotent))
+    status, _ = live(lambda: first_life(folder, scenario, point, **options))
+    again, output = live(lambda: next_life(folder, scenario, **options))
     known = status in (0, EXIT_STATUS) and again == 0
     found = json.loads(output) if known else [f"a life ended with {status}, the next with {again}"]
     return {"case": f"{scenario}:{point}", "struck": status == EXIT_STATUS, "violations": found}
@@ -118,10 +118,10 @@ def main(arguments: list[str]) -> int:
         return _ARGUMENT_ERROR
     configure(LogSettings())
     folder, *cases = arguments
-    idempotent = "--forgetful" not in cases
+    options = {"idempotent": "--forgetful" not in cases, "wide": "--wide" in cases}
     for number, case in enumerate(case for case in cases if not case.startswith("--")):
         scenario, point = case.split(":", 1)
-        result = crash(Path(folder) / str(number), scenario, point, idempotent=idempotent)
+        result = crash(Path(folder) / str(number), scenario, point, **options)
         sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()
     return 0

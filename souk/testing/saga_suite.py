@@ -24,7 +24,7 @@ from souk.kernel.errors import FORBIDDEN, DomainError
 from souk.kernel.errors import Outcome as CallOutcome
 from souk.rpc.call import CallFailed, not_sent
 from souk.rpc.status import STATUS_KEY, encode
-from souk.saga.definition import Refusal, Saga, SagaRef, Step, StepCall
+from souk.saga.definition import Refusal, Saga, SagaRef, Step, StepCall, parallel
 from souk.saga.runner import SagaOutcome, SagaProgress, SagaRunner
 from souk.store.database import Database, Transaction
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
@@ -142,13 +142,17 @@ class Participant:
 
 @dataclass
 class Shop:
-    """The service that runs the saga: its database and its three participants."""
+    """The service that runs the saga: its database and its three participants.
+
+    In a `wide` one the stock and the bank are asked beside each other.
+    """
 
     folder: Path
     database: Database
     idempotent: bool = True
     deadline: float = 60.0
     try_timeout: float = 5.0
+    wide: bool = False
 
     @classmethod
     async def open(
@@ -175,10 +179,13 @@ class Shop:
     def saga(self) -> Saga:
         """Makes the saga; its hooks write the subject's story."""
         limit = self.try_timeout
-        return Saga(
-            "place",
+        first = (
             Step("reserve", do=self.stock.do, undo=self.stock.undo, record=self._reserved, try_timeout=limit),
             Step("charge", do=self.bank.do, undo=self.bank.undo, outcome_waits=False, try_timeout=limit),
+        )
+        return Saga(
+            "place",
+            *(parallel(*first) if self.wide else first),
             Step("confirm", record=self._confirmed, pivot=True),
             Step("ship", do=self.depot.do, try_timeout=limit),
             rejected=self._rejected,

@@ -65,6 +65,11 @@ def test_a_crash_leaves_nothing_half_done(tmp_path: Path) -> None:
     assert [result["case"] for result in results if result["violations"] or not result["struck"]] == [], results
 
 
+def test_a_crash_among_steps_beside_each_other_leaves_nothing_half_done(tmp_path: Path) -> None:
+    results = lives(tmp_path, SAMPLE, "--wide")
+    assert [result["case"] for result in results if result["violations"] or not result["struck"]] == [], results
+
+
 def test_a_participant_that_is_not_idempotent_is_found_out(tmp_path: Path) -> None:
     for result in lives(tmp_path, ["well:place/charge/do/after", "declined:place/reserve/undo/after"], "--forgetful"):
         assert result["struck"]
@@ -72,9 +77,10 @@ def test_a_participant_that_is_not_idempotent_is_found_out(tmp_path: Path) -> No
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("options", [(), ("--wide",)])
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_a_crash_anywhere_leaves_nothing_half_done(tmp_path: Path, scenario: str) -> None:
-    results = lives(tmp_path, [f"{scenario}:{point}" for point in POINTS])
+def test_a_crash_anywhere_leaves_nothing_half_done(tmp_path: Path, scenario: str, options: tuple[str, ...]) -> None:
+    results = lives(tmp_path, [f"{scenario}:{point}" for point in POINTS], *options)
     assert [result for result in results if result["violations"]] == []
     assert sum(result["struck"] for result in results) >= len(POINTS) // 2
 

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from souk.kernel.errors import Outcome
 from souk.kernel.state_machine import IllegalTransition
 from souk.saga import machine
-from souk.saga.definition import Refusal, Saga, Step
+from souk.saga.definition import Refusal, Saga, Step, parallel
 from souk.saga.run import Decision, Run, StepAnswer
 from souk.saga.states import RUN, STEP, Phase, StepEvent, StepState, diagram
 from tests.properties import examples
@@ -26,13 +26,16 @@ async def _call(*_: object) -> None:
     """Stands for a participant."""
 
 
-def saga(*, pivot: int = 2, undo: bool = True) -> Saga:
-    """Makes a saga of the steps a, b (whose undo is not waited for), local c, and d."""
+def saga(*, pivot: int = 2, undo: bool = True, wide: bool = False) -> Saga:
+    """Makes a saga of the steps a, b (whose undo is not waited for), local c, and d; a `wide` one has a beside b."""
     taken_back = _call if undo else None
-    return Saga(
-        "s",
+    first = (
         Step("a", do=_call, undo=taken_back, pivot=pivot == 0),
         Step("b", do=_call, undo=taken_back, outcome_waits=False, pivot=pivot == 1),
+    )
+    return Saga(
+        "s",
+        *(parallel(*first) if wide else first),
         Step("c", record=_call, pivot=pivot == 2),
         Step("d", do=_call, pivot=pivot == 3),
         rejected=_call,
@@ -48,8 +51,7 @@ def play(*answers: StepAnswer, late: bool = False, of: Saga | None = None) -> De
     of = of or saga()
     decision = machine.begin(of)
     for answer in answers:
-        assert decision.run.to_do is not None
-        decision = machine.answered(of, decision.run, decision.run.to_do, answer, late=late)
+        decision = machine.answered(of, decision.run, decision.run.to_do[0], answer, late=late)
     return decision
 
 
@@ -150,7 +152,7 @@ def test_after_the_pivot_nothing_goes_back() -> None:
     of = saga()
     for answer in (NOT_SENT, UNKNOWN, NOT_NOW):
         after = machine.answered(of, play(DONE, DONE).run, 3, answer, late=True).run
-        assert (after.phase, after.to_do) == (Phase.COMMITTED, 3)
+        assert (after.phase, after.to_do) == (Phase.COMMITTED, (3,))
     assert machine.answered(of, play(DONE, DONE).run, 3, NOT_NOW, late=True, tries_exhausted=True).run.parked
     parked = play(DONE, DONE, REFUSED).run
     assert states(parked) == "done done done parked"
@@ -200,9 +202,9 @@ def test_every_state_but_the_last_ones_has_a_way_on() -> None:
 class SagaHistory(RuleBasedStateMachine):
     """Any history of answers, deadlines, take-overs and operators keeps the promises."""
 
-    @initialize(pivot=st.sampled_from([0, 1, 2, 3]), undo=st.booleans())
-    def begin(self, pivot: int, undo: bool) -> None:
-        self.saga = saga(pivot=pivot, undo=undo)
+    @initialize(pivot=st.sampled_from([0, 1, 2, 3]), undo=st.booleans(), wide=st.booleans())
+    def begin(self, pivot: int, undo: bool, wide: bool) -> None:
+        self.saga = saga(pivot=pivot, undo=undo, wide=wide and pivot > 1)
         self.rejections = self.ends = 0
         self.records: list[int] = []
         self.may_have_happened: set[int] = set()
@@ -215,15 +217,31 @@ class SagaHistory(RuleBasedStateMachine):
         self.rejections += decision.rejected
         self.ends += decision.ended
 
-    @precondition(lambda self: self.run.to_do is not None)
-    @rule(outcome=st.sampled_from(Outcome), late=st.booleans(), final=st.booleans(), tries_exhausted=st.booleans())
-    def answer(self, outcome: Outcome, late: bool, final: bool, tries_exhausted: bool) -> None:
-        index = self.run.to_do
-        assert index is not None
+    @precondition(lambda self: self.run.to_do)
+    @rule(
+        pick=st.integers(0, 1),
+        outcome=st.sampled_from(Outcome),
+        late=st.booleans(),
+        final=st.booleans(),
+        tries_exhausted=st.booleans(),
+    )
+    def answer(self, pick: int, outcome: Outcome, late: bool, final: bool, tries_exhausted: bool) -> None:
+        index = self.run.to_do[pick % len(self.run.to_do)]
         if outcome in (Outcome.DONE, Outcome.UNKNOWN):
             self.may_have_happened.add(index)
         answer = StepAnswer(outcome, b"r", Refusal("b", "NO", final=final))
         self.take(machine.answered(self.saga, self.run, index, answer, late=late, tries_exhausted=tries_exhausted))
+
+    @precondition(lambda self: self.saga.steps[0].beside and self.run.phase is not Phase.RUNNING)
+    @rule(index=st.integers(0, 1), outcome=st.sampled_from(Outcome))
+    def answer_after_another_turned_it_back(self, index: int, outcome: Outcome) -> None:
+        answer = StepAnswer(outcome, b"r", Refusal("b", "NO", final=True))
+        assert machine.answered(self.saga, self.run, index, answer, late=False) == Decision(self.run)
+
+    @precondition(lambda self: self.run.phase is Phase.RUNNING)
+    @rule()
+    def operator_compensates(self) -> None:
+        self.take(machine.compensated(self.saga, self.run, "a ticket"))
 
     @precondition(lambda self: self.run.phase is Phase.RUNNING)
     @rule()
@@ -245,8 +263,7 @@ class SagaHistory(RuleBasedStateMachine):
 
     @rule()
     def crash(self) -> None:
-        if self.run.to_do is not None:
-            self.may_have_happened.add(self.run.to_do)
+        self.may_have_happened.update(self.run.to_do)
         self.run = machine.resumed(self.saga, self.taken_over())
 
     def taken_over(self) -> Run:
@@ -277,7 +294,11 @@ class SagaHistory(RuleBasedStateMachine):
 
     @invariant()
     def hooks_run_once_and_in_order(self) -> None:
-        assert self.records == list(range(len(self.records)))
+        beside = [index for index, step in enumerate(self.saga.steps) if step.beside]
+        alone = [index for index in self.records if index not in beside]
+        assert alone == list(range(len(beside), len(beside) + len(alone)))
+        together = sorted(index for index in self.records if index in beside)
+        assert together == beside if alone else set(together) <= set(beside)
         assert self.rejections == (self.run.phase in (Phase.REJECTED, Phase.COMPENSATED))
         assert self.ends == self.run.ended
 

@@ -97,16 +97,16 @@ def history() -> Iterator[RecordedHistory]:
 
 
 def test_an_operator_retries_a_parked_step(history: RecordedHistory) -> None:
-    history.begin(pivot=0, undo=False)
-    history.answer(outcome=Outcome.REFUSED, late=False, final=True, tries_exhausted=False)
+    history.begin(pivot=0, undo=False, wide=False)
+    history.answer(pick=0, outcome=Outcome.REFUSED, late=False, final=True, tries_exhausted=False)
     history.operator()
-    assert (history.run.to_do, history.run.steps[0].tries) == (0, 0)
+    assert (history.run.to_do, history.run.steps[0].tries) == ((0,), 0)
 
 
 def test_an_operator_retries_a_parked_undo(history: RecordedHistory) -> None:
-    history.begin(pivot=3, undo=True)
-    history.answer(outcome=Outcome.DONE, late=False, final=False, tries_exhausted=False)
+    history.begin(pivot=3, undo=True, wide=False)
+    history.answer(pick=0, outcome=Outcome.DONE, late=False, final=False, tries_exhausted=False)
     history.deadline()
     history.take(machine.undo_failed(history.saga, history.run, 0, UNKNOWN, tries_exhausted=True))
     history.operator()
-    assert (history.run.to_undo, history.run.steps[0].tries) == ((0, 1), 0)
+    assert (history.run.to_undo, history.run.steps[0].tries) == ((1, 0), 0)
