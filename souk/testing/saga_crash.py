@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from souk.faults import EXIT_STATUS, Faults
 from souk.kernel.clock import MICROSECONDS, SystemClock
@@ -48,7 +49,7 @@ def _prepare(shop: Shop, scenario: str) -> None:
         participant.undoes.extend(SCENARIOS[scenario].get(f"{name} undo", ()))
 
 
-async def first_life(folder: Path, scenario: str, point: str, **options: bool) -> None:
+async def first_life(folder: Path, scenario: str, point: str, **options: Any) -> None:
     """Runs a saga until it reaches `point`, where the process dies, or to its end."""
     deadline = 0.05 if scenario == "down" else DEADLINE
     shop = await Shop.open(folder, deadline=deadline, **options)
@@ -62,7 +63,7 @@ async def first_life(folder: Path, scenario: str, point: str, **options: bool) -
     await shop.close()
 
 
-async def next_life(folder: Path, scenario: str, **options: bool) -> list[str]:
+async def next_life(folder: Path, scenario: str, **options: Any) -> list[str]:
     """Resumes the saga, waits until it has ended, and returns the violations."""
     clock = NextLifeClock()
     shop = await Shop.open(folder, clock=clock, **options)
@@ -102,7 +103,7 @@ def live(life: Callable[[], Coroutine[None, None, object]]) -> tuple[int, str]:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), output
 
 
-def crash(folder: Path, scenario: str, point: str, **options: bool) -> dict[str, object]:
+def crash(folder: Path, scenario: str, point: str, **options: Any) -> dict[str, object]:
     """Runs the two lives of one case; `violations` is empty if the second one completed the saga correctly."""
     folder.mkdir(parents=True)
     status, _ = live(lambda: first_life(folder, scenario, point, **options))
