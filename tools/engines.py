@@ -55,6 +55,7 @@ ALL: tuple[Engine, ...] = (
     MavenClassPath("opensearch", "lib", "a minute", r"<opensearch.version>([0-9.]+)<", "pom.xml", java=21),
     MavenClassPath("elasticsearch", "lib", "a minute", r"<elasticsearch.version>([0-9.]+)<", "pom.xml", java=21),
     DebianInstalled("chromium", "chromium", "a minute", package="chromium"),
+    MavenProgram("zipkin", "zipkin.jar", "seconds", r"<zipkin.version>([0-9.]+)<", "pom.xml"),
     MavenProgram("eureka", "eureka.jar", "a minute", r"<spring-cloud.version>([0-9.]+)<", "pom.xml"),
     GoProgram(
         "consul",
@@ -88,6 +89,14 @@ ALL: tuple[Engine, ...] = (
         "go.mod",
         "github.com/traefik/traefik/v3/cmd/traefik",
         for_bench=True,
+    ),
+    GoProgram(
+        "jaeger",
+        "jaeger",
+        "5 to 20 minutes",
+        r"require github.com/jaegertracing/jaeger v([0-9.]+)",
+        "go.mod",
+        "github.com/jaegertracing/jaeger/cmd/jaeger",
     ),
 )
 

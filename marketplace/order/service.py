@@ -103,7 +103,16 @@ def _two_phase(context: ServiceContext, outcomes: PlacingOutcomes) -> TwoPhaseCo
 def _sagas(context: ServiceContext, orders: OrderStore, payments: Payments, settings: PlacingSettings) -> OrderSagas:
     def run(sagas: tuple[Saga, ...]) -> SagaRunner:
         owner, numbers = context.instance, SagaSettings()
-        return SagaRunner(context.database, sagas, context.clock, owner, numbers, context.faults, service=context.name)
+        return SagaRunner(
+            context.database,
+            sagas,
+            context.clock,
+            owner,
+            numbers,
+            context.faults,
+            service=context.name,
+            tracer=context.tracer,
+        )
 
     return OrderSagas(orders, InventoryStock(context.channel("inventory")), payments, settings.deadline, run)
 

@@ -44,7 +44,7 @@ async def build(context: ServiceContext) -> ServiceParts:
     deps = Deps(
         database=context.database,
         outbox=context.outbox,
-        provider=GuardedProvider(bank, breaker, context.clock),
+        provider=GuardedProvider(bank, breaker, context.clock, context.tracer),
         clock=context.clock,
         faults=context.faults,
         inbox=context.inbox,
@@ -52,7 +52,7 @@ async def build(context: ServiceContext) -> ServiceParts:
     )
     resolver = TwoPhaseResolver(deps.participant, OrderDecisions(partial(context.channel, "order")).decision)
     # Background calls have a breaker of their own, so that they use no probe permit of the one for live requests.
-    background = replace(deps, provider=GuardedProvider(bank, in_background, context.clock))
+    background = replace(deps, provider=GuardedProvider(bank, in_background, context.clock, context.tracer))
     differences = Differences()
     reconcile = _reconcile(settings.reconcile, differences)
     return ServiceParts(

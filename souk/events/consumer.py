@@ -22,6 +22,7 @@ from soukapi.v1 import event_pb2_grpc
 from soukapi.v1.event_pb2 import DeliverRequest, DeliverResponse, DeliveryResult, Event
 
 from souk.events.causes import where_failed
+from souk.events.spans import processing
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.context import CallContext, current, use
 from souk.kernel.errors import (
@@ -37,6 +38,7 @@ from souk.kernel.errors import (
     VersionConflict,
 )
 from souk.telemetry.logs import logger
+from souk.telemetry.tracing.tracer import Tracer
 
 Handler = Callable[[Event], Awaitable[None]]
 """Handles one event; the module's docstring says what its exceptions mean."""
@@ -78,7 +80,9 @@ class EventSinkServicer(event_pb2_grpc.EventSinkServicer):
         clock: Clock | None = None,
         event_timeout: float = 10.0,
         at_once: int = 16,
+        tracer: Tracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._consumers = consumers
         self._clock = clock or SystemClock()
         self._event_timeout = event_timeout
@@ -116,7 +120,7 @@ class EventSinkServicer(event_pb2_grpc.EventSinkServicer):
             async with permits:
                 if ended and not self._time_for_another():
                     return
-                result = await handled(consumer, handler, event, self._event_timeout, self._clock)
+                result = await handled(consumer, handler, event, self._event_timeout, self._clock, self._tracer)
             if result is None:
                 return
             ended[event.id] = result
@@ -128,13 +132,16 @@ class EventSinkServicer(event_pb2_grpc.EventSinkServicer):
         return deadline is None or deadline - self._clock.monotonic() >= self._event_timeout
 
 
-async def handled(consumer: str, handler: Handler, event: Event, timeout: float, clock: Clock) -> DeliveryResult | None:
+async def handled(
+    consumer: str, handler: Handler, event: Event, timeout: float, clock: Clock, tracer: Tracer | None = None
+) -> DeliveryResult | None:
     """Handles one event within `timeout` seconds; returns None when it is to be sent again without limit."""
     limit, now = clock.monotonic() + timeout, current()
     deadline = min(limit, now.deadline or limit)
     try:
         # Not `replace`, which takes five times as long.
-        with use(CallContext(deadline, now.caller, event.traceparent, now.idempotency_key, now.one_try)):
+        context = CallContext(deadline, now.caller, event.traceparent, now.idempotency_key, now.one_try)
+        with use(context), processing(tracer, consumer, event, now.traceparent):
             async with asyncio.timeout(timeout):
                 await handler(event)
     except PoisonedEvent as error:

@@ -42,6 +42,7 @@ from souk.store.database_clock import DatabaseClock
 from souk.store.idempotency import sweep_for_ever
 from souk.store.outbox import Outbox
 from souk.telemetry.logs import logger
+from souk.telemetry.tracing.tracer import Tracer
 from souk.telemetry.tracing.tracing import open_tracing
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class AssemblyContext:
 
     `services` holds the services' own settings, by service. `channels(name)` gives the function by which the service
     of that name opens channels; `instance` is unique to this run of this process; `secret` is the installation's;
-    `redis` is closed by the code that opened it.
+    `redis` is closed by the code that opened it; `tracer(name)` gives the tracer of that service.
     """
 
     data: DataSettings
@@ -65,6 +66,7 @@ class AssemblyContext:
     channels: Callable[[str], Callable[[str], grpc.aio.Channel]]
     secret: bytes = field(repr=False)
     redis: "Redis | None" = None
+    tracer: Callable[[str], Tracer | None] = field(default=lambda name: None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Hosted:
                 self.context.instance,
                 self.context.clock,
                 source=name,
-                broker=events.publisher,
+                broker=events.publisher(self.context.tracer),
                 elsewhere=events.elsewhere,
                 retentions={event.name: event.retention for event in events_of(self.service.contract).values()},
                 faults=self.context.faults,
@@ -160,7 +162,7 @@ async def hosted(service: Service, assembly: AssemblyContext) -> AsyncIterator[H
             context = ServiceContext(
                 name=service.name,
                 own_database=database,
-                outbox=Outbox(service.name, clock, service.contract),
+                outbox=Outbox(service.name, clock, service.contract, assembly.tracer(service.name)),
                 channel=assembly.channels(service.name),
                 clock=clock,
                 folder=folder,
@@ -170,6 +172,7 @@ async def hosted(service: Service, assembly: AssemblyContext) -> AsyncIterator[H
                 faults=assembly.faults,
                 redis=assembly.redis,
                 search=assembly.data.search,
+                tracer=assembly.tracer(service.name),
             )
             parts = await service.build(context)
             require_servicer(service, parts.servicer)
@@ -236,7 +239,7 @@ async def assembled(
         published = [event for service in services for event in events_of(service.contract).values()]
         broker = await opened.enter_async_context(opened_broker(settings.events, published))
         events = EventRouting(subscriptions, broker, elsewhere(settings.calls.discovery))
-        assembly = replace(_assembly_context(settings, clock, calls, callees, secret), redis=redis)
+        assembly = replace(_assembly_context(settings, clock, calls, callees, secret), redis=redis, tracer=calls.tracer)
         found = tuple([await opened.enter_async_context(hosted(service, assembly)) for service in services])
         if broker is not None:
             calls.health.watch("broker", is_fit(broker, published))

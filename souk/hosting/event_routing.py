@@ -12,6 +12,7 @@ from souk.events.pubsub.topics import groups_of
 from souk.events.routing import is_called
 from souk.runtime.config.settings import DiscoverySettings
 from souk.runtime.service import Service, ServiceContext, ServiceParts, Subscription
+from souk.telemetry.tracing.tracer import Tracer
 
 Subscriptions = Sequence[tuple[str, Subscription]]
 """All subscriptions of a system: pairs of a service's name and one of its subscriptions."""
@@ -37,12 +38,11 @@ class EventRouting:
         """The groups of each topic, if there is a broker."""
         return groups_of([(name, one) for name, one in self.subscriptions if not is_called(name, one, self.elsewhere)])
 
-    @property
-    def publisher(self) -> BrokerPublisher | None:
+    def publisher(self, tracer: Tracer | None = None) -> BrokerPublisher | None:
         """Publishes a service's events to the broker, if there is one."""
         if self.broker is None:
             return None
-        return BrokerPublisher(self.broker, self.groups)
+        return BrokerPublisher(self.broker, self.groups, tracer=tracer)
 
     def subscribers(self, name: str, parts: ServiceParts, context: ServiceContext) -> list[Subscriber]:
         """Makes the subscribers of the consumers of the service `name`; none without a broker."""
@@ -57,6 +57,7 @@ class EventRouting:
                 parts.consumers[one.consumer],
                 parks_at_source(one.consumer, context.channel),
                 context.clock,
+                tracer=context.tracer,
             )
             for service, one in self.subscriptions
             if service == name and not is_called(name, one, self.elsewhere)

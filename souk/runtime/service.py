@@ -27,6 +27,7 @@ from souk.store.database import Database
 from souk.store.inbox import Inbox
 from souk.store.outbox import Outbox
 from souk.telemetry.metrics import Collector
+from souk.telemetry.tracing.tracer import Tracer
 from souk.two_phase_commit.coordinator import TwoPhaseCoordinator
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class ServiceContext:
     the date of the database's server, so that replicas agree whatever their machines' clocks show. `redis` is a client
     of a server for data that may be lost, if there is one; its commands end within a quarter of a second, often with
     an error. `search` is the URL of a search engine, if there is one: the service opens it with a client of its own.
+    `tracer` records what the service does; None while nothing is traced.
     """
 
     name: str
@@ -75,6 +77,7 @@ class ServiceContext:
     redis: "Redis | None" = None
     inbox: Inbox = field(default_factory=Inbox)
     search: str | None = field(default=None, repr=False)
+    tracer: Tracer | None = None
 
     @property
     def database(self) -> Database:

@@ -20,10 +20,12 @@ from souk.saga.definition import Saga, StepCall
 from souk.saga.fault_points import AFTER, BEFORE, DO, RECORDED, UNDO, UNDONE, point
 from souk.saga.run import Decision, Run, StepAnswer
 from souk.saga.settings import SagaSettings
+from souk.saga.spans import note_answer, traced_drive, traced_step
 from souk.saga.states import Phase, StepState
 from souk.saga.step_call import ask
 from souk.saga.store import CHANNEL, Held, SagaOutcome, SagaProgress, SagaStore, progress_of
 from souk.store.database import Database, Transaction
+from souk.telemetry.tracing.tracer import Tracer
 
 log = structlog.get_logger("souk.saga")
 
@@ -41,6 +43,7 @@ class Tools:
     settings: SagaSettings
     faults: Faults
     chance: random.Random = field(default_factory=random.Random)
+    tracer: Tracer | None = None
 
 
 def step_call(saga: Saga, held: Held, run: Run, index: int | None) -> StepCall:
@@ -97,7 +100,7 @@ class SagaExecution:
 
     async def go(self) -> None:
         """Drives the run until it has ended, or until only parked steps are left. Raises LeaseLost."""
-        with use(CallContext(traceparent=self.held.traceparent)):
+        with use(CallContext(traceparent=self.held.traceparent)), traced_drive(self._tools.tracer, self.held):
             if self.held.asked:
                 await self._obey(json.loads(self.held.asked))
             while self.run.active:
@@ -193,9 +196,11 @@ class SagaExecution:
             if not await tools.database.run(lambda tx: tools.store.renew(tx, self.held)):
                 raise LeaseLost(f"{self.held.ref} is in other hands")
             self.renewed()
-        deadline = tools.clock.monotonic() + limit
-        with acting_as(tools.service, on_behalf_of=self.held.on_behalf_of, deadline=deadline, one_try=True):
-            answer = await ask(name, call(step_call(self._saga, self.held, self.run, index)), limit)
+        deadline, tries = tools.clock.monotonic() + limit, self.run.steps[index].tries
+        with traced_step(tools.tracer, self.held, name, what, tries) as span:
+            with acting_as(tools.service, on_behalf_of=self.held.on_behalf_of, deadline=deadline, one_try=True):
+                answer = await ask(name, call(step_call(self._saga, self.held, self.run, index)), limit)
+            note_answer(span, what, answer)
         tools.faults.point(point(self._saga.name, name, what, AFTER))
         return answer
 

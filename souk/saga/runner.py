@@ -32,6 +32,7 @@ from souk.saga.store import Held, SagaOutcome, SagaProgress, SagaStore
 from souk.saga.versions import SagaVersion, SagaVersions, mark
 from souk.saga.waiters import ProgressWaiters, Watch
 from souk.store.database import Database, Transaction
+from souk.telemetry.tracing.tracer import Tracer
 
 __all__ = ["SagaOutcome", "SagaProgress", "SagaRunner", "SagaSettings", "fault_points"]
 
@@ -55,11 +56,12 @@ class SagaRunner:
         faults: Faults = INERT,
         *,
         service: str,
+        tracer: Tracer | None = None,
     ) -> None:
         self.versions = SagaVersions(sagas)
         self._settings = settings or SagaSettings()
         self._store = SagaStore(self.versions.step_names, owner, self._settings.lease)
-        self._tools = Tools(database, self._store, clock, service, self._settings, faults)
+        self._tools = Tools(database, self._store, clock, service, self._settings, faults, tracer=tracer)
         self._drives: dict[SagaRef, SagaExecution] = {}
         self._waiters = ProgressWaiters(self._drives, Watch(database, self._store, clock, self._settings.poll), clock)
         self._tasks: dict[SagaExecution, asyncio.Task[None]] = {}

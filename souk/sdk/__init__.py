@@ -68,6 +68,9 @@ from souk.store.outbox import Outbox
 from souk.store.snapshots import Snapshots, StreamSnapshot
 from souk.telemetry.logs import logger
 from souk.telemetry.metrics import Collector, MeasuredAtScrape, counter
+from souk.telemetry.tracing.span import SpanKind
+from souk.telemetry.tracing.tracer import Tracer
+from souk.telemetry.tracing.work import recorded
 from souk.two_phase_commit.coordinator import TwoPhaseCoordinator, require_prepared_transactions
 from souk.two_phase_commit.definition import AtomicAction, Branch
 from souk.two_phase_commit.participant import TwoPhaseParticipant
@@ -201,4 +204,7 @@ __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     "HttpClient",
     "NoAnswer",
     "NotSent",
+    "SpanKind",
+    "Tracer",
+    "recorded",
 ]

@@ -14,6 +14,8 @@ from souk.kernel.clock import Clock
 from souk.kernel.context import current
 from souk.kernel.ids import new_id
 from souk.store.database import Transaction
+from souk.telemetry.tracing.span import SpanKind
+from souk.telemetry.tracing.tracer import Tracer
 
 PARTITIONS = 64
 CHANNEL = "souk_outbox"
@@ -33,10 +35,16 @@ def partition_of(key: str) -> int:
 
 
 class Outbox:
-    """The outbox of the service `source`, in which it publishes events: with a `contract`, those of the contract."""
+    """The outbox of the service `source`, in which it publishes events: with a `contract`, those of the contract.
 
-    def __init__(self, source: str, clock: Clock, contract: ServiceDescriptor | None = None) -> None:
+    `tracer` records each event, and its span becomes the parent of what consumers do with it.
+    """
+
+    def __init__(
+        self, source: str, clock: Clock, contract: ServiceDescriptor | None = None, tracer: Tracer | None = None
+    ) -> None:
         self._source = source
+        self._tracer = tracer
         self._clock = clock
         self._contract = contract
 
@@ -54,17 +62,37 @@ class Outbox:
             raise ValueError(
                 f"event {payload.DESCRIPTOR.full_name} is {len(data)} bytes long; the limit is {MAX_PAYLOAD}"
             )
+        id_ = event_id or new_id("EVT", self._clock)
         # Sequence numbers are assigned before the commit: without the lock, two transactions with one
         # key could commit in the opposite order of their numbers.
         await tx.write(
             _INSERT.format(hold=tx.dialect.hold.format("'souk_outbox:' || $4")),
-            event_id or new_id("EVT", self._clock),
+            id_,
             payload.DESCRIPTOR.full_name,
             self._source,
             key,
             partition_of(key),
             self._clock.now(),
             data,
-            current().traceparent,
+            self._trace(tx, payload.DESCRIPTOR.full_name, id_),
         )
         await tx.notify(CHANNEL)
+
+    def _trace(self, tx: Transaction, type_: str, event_id: str) -> str:
+        """Returns the `traceparent` for an event: that of a span, recorded once the event is there, or the caller's."""
+        if self._tracer is None:
+            return current().traceparent
+        span = self._tracer.start(
+            f"create {type_}",
+            SpanKind.PRODUCER,
+            current().traceparent,
+            {
+                "messaging.system": "souk",
+                "messaging.operation.name": "create",
+                "messaging.operation.type": "create",
+                "messaging.destination.name": type_,
+                "messaging.message.id": event_id,
+            },
+        )
+        tx.after_commit(span.end)
+        return span.traceparent

@@ -36,6 +36,7 @@ class DeclaringBroker:
 
 class Context:
     clock = SystemClock()
+    tracer = None
 
     def channel(self, name: str) -> None:
         raise AssertionError("nobody is called")
@@ -50,7 +51,7 @@ async def test_only_consumers_that_let_events_pass_are_groups_at_the_broker() ->
     events = EventRouting(SUBSCRIPTIONS, cast(Broker, broker), frozenset({"foreign"}))
     parts = ServiceParts(object(), consumers={"all": handler, "strict": handler})
     assert [one.group for one in events.subscribers("mail", parts, cast(Any, Context()))] == ["mail/all"]
-    publisher = events.publisher
+    publisher = events.publisher()
     assert publisher is not None
     event = cast(Any, type("Event", (), {"type": TYPE}))
     await publisher.hand_over(cast(Any, None), [event])

@@ -13,7 +13,7 @@ from marketplace.payment.ports import (
     ProviderUnavailable,
     RefundVerdict,
 )
-from souk.sdk import Backoff, Breaker, BreakerSettings, Clock, Permit
+from souk.sdk import Backoff, Breaker, BreakerSettings, Clock, Permit, SpanKind, Tracer, recorded
 
 T = TypeVar("T")
 
@@ -25,13 +25,15 @@ BREAKER = BreakerSettings(
 
 class GuardedProvider:
     """Implements `ports.CardProvider` by calling another one through a breaker. While it is open, calls fail at once.
+    `tracer` records the calls.
 
     There may be a card whose answers are always lost. So at most one missing answer for each card of a customer
     counts in the breaker's window; else one customer could stop card payments for all.
     """
 
-    def __init__(self, provider: CardProvider, breaker: Breaker, clock: Clock) -> None:
+    def __init__(self, provider: CardProvider, breaker: Breaker, clock: Clock, tracer: Tracer | None = None) -> None:
         self._provider = provider
+        self._tracer = tracer
         self._breaker = breaker
         self._clock = clock
         self._counted = 0
@@ -40,28 +42,28 @@ class GuardedProvider:
     async def charge(self, key: str, token: str, amount: int, currency: str, customer: str = "") -> ProviderAnswer:
         """Charges a card."""
         return await self._guard(
-            lambda: self._provider.charge(key, token, amount, currency, customer), (customer, token)
+            "charge", lambda: self._provider.charge(key, token, amount, currency, customer), (customer, token)
         )
 
     async def find(self, key: str) -> ProviderAnswer | None:
         """Returns the outcome of a charge."""
-        return await self._guard(lambda: self._provider.find(key))
+        return await self._guard("find", lambda: self._provider.find(key))
 
     async def void(self, key: str) -> ProviderAnswer:
         """Blocks a charge that has not happened yet."""
-        return await self._guard(lambda: self._provider.void(key))
+        return await self._guard("void", lambda: self._provider.void(key))
 
     async def refund(self, key: str, charge_key: str, amount: int) -> RefundVerdict:
         """Refunds an amount of a charge."""
-        return await self._guard(lambda: self._provider.refund(key, charge_key, amount))
+        return await self._guard("refund", lambda: self._provider.refund(key, charge_key, amount))
 
     async def find_refund(self, key: str) -> RefundVerdict | None:
         """Returns the outcome of a refund."""
-        return await self._guard(lambda: self._provider.find_refund(key))
+        return await self._guard("find_refund", lambda: self._provider.find_refund(key))
 
     async def charges(self, after: str, limit: int) -> list[ProviderCharge]:
         """Returns a page of the provider's own record of charges."""
-        return await self._guard(lambda: self._provider.charges(after, limit))
+        return await self._guard("charges", lambda: self._provider.charges(after, limit))
 
     def face_of(self, token: str) -> CardFace | None:
         """Returns the brand and last digits behind a token; it makes no call."""
@@ -71,7 +73,7 @@ class GuardedProvider:
         """Closes the provider."""
         await self._provider.close()
 
-    async def _guard(self, ask: Callable[[], Awaitable[T]], card: tuple[str, str] | None = None) -> T:
+    async def _guard(self, operation: str, ask: Callable[[], Awaitable[T]], card: tuple[str, str] | None = None) -> T:
         begun = self._clock.monotonic()
         permit = self._breaker.acquire(begun)
         if permit is None:
@@ -79,7 +81,8 @@ class GuardedProvider:
                 "the card provider is not called for now, because calls to it failed", self._breaker.retry_after(begun)
             )
         try:
-            answer = await ask()
+            with recorded(self._tracer, f"bank {operation}", SpanKind.CLIENT, {"peer.service": "bank"}):
+                answer = await ask()
         except ProviderRefused:
             self._answered(permit, begun)
             raise

@@ -8,6 +8,8 @@ from soukapi.v1.event_pb2 import DeliveryResult, Event
 from souk.events.broker import Broker, BrokerUnavailable
 from souk.events.pubsub.topics import topic_of
 from souk.events.sender import Route
+from souk.events.spans import sending
+from souk.telemetry.tracing.tracer import Tracer
 
 
 class BrokerPublisher:
@@ -16,7 +18,14 @@ class BrokerPublisher:
     One that hands over a batch waits for the broker at most `timeout` seconds.
     """
 
-    def __init__(self, broker: Broker, groups: Mapping[str, Collection[str]], timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        groups: Mapping[str, Collection[str]],
+        timeout: float = 30.0,
+        tracer: Tracer | None = None,
+    ) -> None:
+        self._tracer = tracer
         self._broker = broker
         self._groups = groups
         self._timeout = timeout
@@ -39,7 +48,8 @@ class BrokerPublisher:
                 await self._require_fit()
                 await self._broker.declare(topic, self._groups.get(topic, ()))
                 self._declared.add(topic)
-            return await self._broker.publish(topic, events)
+            with sending(self._tracer, topic, events):
+                return await self._broker.publish(topic, events)
         except BrokerUnavailable:
             # It may come back without its topics, or with other settings.
             self._declared.clear()

@@ -15,6 +15,7 @@ from souk.kernel.clock import Clock
 from souk.kernel.context import acting_as
 from souk.kernel.errors import SoukError
 from souk.telemetry.logs import logger
+from souk.telemetry.tracing.tracer import Tracer
 
 MOST_REMEMBERED = 10_000
 """Events of which it is known how often they failed, or why they are to be parked: far more than are ever in hand. An
@@ -46,7 +47,9 @@ class Subscriber:
         *,
         max_failures: int = 5,
         event_timeout: float = 10.0,
+        tracer: Tracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._broker = broker
         self._service, self._consumer = service, consumer
         self._types = frozenset(types)
@@ -95,7 +98,7 @@ class Subscriber:
         if not event.type:
             self._to_park[event.id] = Cause("it is no event of ours")
             return True
-        result = await handled(self._consumer, self._handler, event, self._event_timeout, self._clock)
+        result = await handled(self._consumer, self._handler, event, self._event_timeout, self._clock, self._tracer)
         if result is None:
             return False
         if result.failure:

@@ -142,7 +142,9 @@ class Calls:
         """
         dispatcher = self._dispatchers[service.name]
         dispatcher.add(parts.servicer, service.contract)
-        dispatcher.add(EventSinkServicer(parts.consumers, clock=self._clock), EVENT_SINK)
+        dispatcher.add(
+            EventSinkServicer(parts.consumers, clock=self._clock, tracer=self.tracer(service.name)), EVENT_SINK
+        )
         if database is not None:
             dispatcher.add(EventSourceServicer(service.name, database, parts.history), EVENT_SOURCE)
         for outside, breaker in parts.breakers.items():

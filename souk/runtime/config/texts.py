@@ -123,6 +123,12 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
         "commands",
         "souk serve",
     ),
+    "trace_tail": (
+        "Keeps unsampled traces in which something failed, was slow, was retried or undone: docs/tracing.md.",
+        "true or false",
+        "",
+    ),
+    "trace_slow": ("From how long a span is slow, for SOUK_TRACE_TAIL.", _SECONDS, ""),
     "log_level": ("The lowest level that is logged.", "debug, info, warning or error", ""),
     "log_file": ("The file that the log is written to.", _PATH, "standard error"),
     "log_mb": ("The size at which a log file is rotated.", "megabytes", ""),

@@ -64,6 +64,8 @@ BY_NAME: Mapping[str, Variable] = {
     "topology": Variable("topology", values.one_of(*TOPOLOGIES)),
     "scale": Variable("fleet.scale", values.counts),
     "commands": Variable("fleet.commands", values.commands),
+    "trace_tail": Variable("tracing.tail", values.flag),
+    "trace_slow": Variable("tracing.slow", values.positive_seconds),
     "log_level": Variable("log.level", values.one_of(*LEVELS)),
     "log_file": Variable("log.file", Path),
     "log_mb": Variable("log.limits.megabytes", values.from_one(100_000)),

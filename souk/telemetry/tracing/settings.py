@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from souk.kernel.errors import ConfigurationError
 from souk.telemetry.tracing.batch import BatchLimits
 from souk.telemetry.tracing.sampling import HeadSampler, always_on, head_sampler
+from souk.telemetry.tracing.tail import TailLimits
 
 OTLP_GRPC, OTLP_HTTP, ZIPKIN = "otlp/grpc", "otlp/http", "zipkin"
 EXPORTERS = (OTLP_GRPC, OTLP_HTTP, ZIPKIN)
@@ -25,13 +26,16 @@ class TracingSettings:
     """How spans are recorded: by which `exporters`, none of which means not at all.
 
     `service` names the service of a process that has only one; empty means the service's own name. `batch` are the
-    limits of each exporter.
+    limits of each exporter. `tail` keeps what turns out to be worth it of traces that are not sampled, such as those
+    with a span of `slow` seconds.
     """
 
     exporters: tuple[str, ...] = ()
     sampler: HeadSampler = field(default_factory=lambda: HeadSampler(always_on))
     service: str = ""
     batch: BatchLimits = field(default_factory=BatchLimits)
+    tail: bool = True
+    slow: float = TailLimits().slow
 
 
 def read_tracing(variables: Mapping[str, str]) -> TracingSettings:

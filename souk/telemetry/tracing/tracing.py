@@ -1,6 +1,7 @@
 """The tracing of one process: a tracer for each of its services, and the exporters behind them.
 
-souk_spans_total{outcome}   spans that were exported, dropped for want of room, or failed to be exported
+souk_spans_total{outcome}   spans that were exported, dropped for want of room, failed to be exported, or forgotten
+                            by the tail sampler as unsampled
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from souk.telemetry.tracing.exporters import OfficialExporter
 from souk.telemetry.tracing.fan_out import SpanFanOut
 from souk.telemetry.tracing.settings import TracingSettings
 from souk.telemetry.tracing.span import SpanProcessor
+from souk.telemetry.tracing.tail import TailLimits, TailSampler
 from souk.telemetry.tracing.tracer import Tracer
 
 LAST_EXPORT = 5.0
@@ -35,11 +37,13 @@ class Tracing(Collector):
         self._batches = [BatchSpanProcessor(one, settings.batch) for one in exporters]
         one = len(self._batches) == 1
         self._processor: SpanProcessor = self._batches[0] if one else SpanFanOut(self._batches)
+        limits = TailLimits(slow=settings.slow)
+        self._tail = TailSampler(self._processor, clock, limits) if settings.tail else None
 
     def tracer(self, service: str, *, alone: bool = False) -> Tracer:
         """Makes the tracer of a service; of one that is `alone` in its process, OTEL_SERVICE_NAME is the name."""
         name = (alone and self._settings.service) or service
-        return Tracer(name, self._settings.sampler, self._clock, self._processor)
+        return Tracer(name, self._settings.sampler, self._clock, self._processor, self._tail)
 
     def close(self, limit: float = LAST_EXPORT) -> None:
         """Exports what waits, for `limit` seconds at most for each exporter, and blocks meanwhile."""
@@ -50,6 +54,7 @@ class Tracing(Collector):
         family = CounterMetricFamily(_NAME, _HELP, labels=["outcome"])
         for outcome in ("exported", "dropped", "failed"):
             family.add_metric([outcome], sum(getattr(one, outcome) for one in self._batches))
+        family.add_metric(["unsampled"], 0 if self._tail is None else self._tail.forgotten)
         yield family
 
     def describe(self) -> Iterable[Metric]:

@@ -1,0 +1,53 @@
+"""Records a block of code as a span under what is being handled."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+from souk.kernel.context import CallContext, current, use
+from souk.kernel.errors import DomainError
+from souk.telemetry.tracing.span import AttributeValue, Span, SpanKind
+from souk.telemetry.tracing.tracer import Tracer
+
+UNTRACED: AbstractContextManager[Span | None] = nullcontext()
+"""The block of work that is not recorded."""
+
+
+class TracedWork(AbstractContextManager[Span | None]):
+    """Records the block, and is the parent of what it calls. An exception is its error, a cancellation is none."""
+
+    __slots__ = ("_span", "_use")
+
+    def __init__(self, span: Span) -> None:
+        now = current()
+        self._span = span
+        self._use = use(CallContext(now.deadline, now.caller, span.traceparent, now.idempotency_key, now.one_try))
+
+    def __enter__(self) -> Span:
+        self._use.__enter__()
+        return self._span
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
+        self._use.__exit__(None, None, None)
+        if isinstance(error, asyncio.CancelledError):
+            self._span.end("cancelled", expected=True)
+        elif error is not None:
+            self._span.end(type(error).__name__, expected=isinstance(error, DomainError))
+        else:
+            self._span.end()
+
+
+def recorded(
+    tracer: Tracer | None,
+    name: str,
+    kind: SpanKind = SpanKind.INTERNAL,
+    attributes: dict[str, AttributeValue] | None = None,
+    *,
+    parent: str | None = None,
+    links: Sequence[str] = (),
+) -> AbstractContextManager[Span | None]:
+    """Gives the block for a piece of work: recorded under `parent`, or what is being handled, if there is a tracer."""
+    if tracer is None:
+        return UNTRACED
+    under = current().traceparent if parent is None else parent
+    return TracedWork(tracer.start(name, kind, under, attributes, links))
