@@ -5,6 +5,7 @@ The packages are an extra, `souk-platform[otel]`: they are imported here alone, 
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from importlib.metadata import version
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,8 @@ class OfficialExporter:
             self._sdk = import_module("opentelemetry.sdk.trace")
             self._api = import_module("opentelemetry.trace")
             self._resource = import_module("opentelemetry.sdk.resources").Resource
-            self._scope = import_module("opentelemetry.sdk.util.instrumentation").InstrumentationScope("souk")
+            scope = import_module("opentelemetry.sdk.util.instrumentation").InstrumentationScope
+            self._scope = scope("souk", version("souk-platform"))  # Zipkin refuses spans without a version
             made: Any = getattr(import_module(module), name)
         except ImportError as error:
             raise ConfigurationError(
