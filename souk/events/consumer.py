@@ -15,6 +15,7 @@ it acts; a stateless one derives the ids of what it sends from the event's id.
 import asyncio
 import errno
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import grpc
 import grpc.aio
@@ -22,7 +23,6 @@ from soukapi.v1 import event_pb2_grpc
 from soukapi.v1.event_pb2 import DeliverRequest, DeliverResponse, DeliveryResult, Event
 
 from souk.events.causes import where_failed
-from souk.events.spans import processing
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.context import CallContext, current, use
 from souk.kernel.errors import (
@@ -38,7 +38,10 @@ from souk.kernel.errors import (
     VersionConflict,
 )
 from souk.telemetry.logs import logger
+from souk.telemetry.traces import is_plain
+from souk.telemetry.tracing.span import Span, SpanKind
 from souk.telemetry.tracing.tracer import Tracer
+from souk.telemetry.tracing.work import UNTRACED, recorded
 
 Handler = Callable[[Event], Awaitable[None]]
 """Handles one event; the module's docstring says what its exceptions mean."""
@@ -172,3 +175,26 @@ def is_away(error: Exception) -> bool:
 
 def _was_turned_away(error: grpc.aio.AioRpcError) -> bool:
     return error.code() in _TURNED_AWAY and getattr(error, "reason", "") in _OF_THE_PLATFORM
+
+
+def processing(
+    tracer: Tracer | None, consumer: str, event: Event, brought_by: str
+) -> AbstractContextManager[Span | None]:
+    """Gives the block in which a consumer handles an event; `brought_by` is the trace of the call that brought it."""
+    if tracer is None:
+        return UNTRACED
+    return recorded(
+        tracer,
+        f"process {event.type}",
+        SpanKind.CONSUMER,
+        {
+            "messaging.system": "souk",
+            "messaging.operation.name": "process",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": event.type,
+            "messaging.consumer.group.name": consumer,
+            "messaging.message.id": event.id,
+        },
+        parent=event.traceparent,
+        links=(brought_by,) if is_plain(brought_by) else (),
+    )

@@ -20,9 +20,8 @@ from souk.saga.definition import Saga, StepCall
 from souk.saga.fault_points import AFTER, BEFORE, DO, RECORDED, UNDO, UNDONE, point
 from souk.saga.run import Decision, Run, StepAnswer
 from souk.saga.settings import SagaSettings
-from souk.saga.spans import note_answer, traced_drive, traced_step
 from souk.saga.states import Phase, StepState
-from souk.saga.step_call import ask
+from souk.saga.step_call import ask, note_answer, traced_drive, traced_step
 from souk.saga.store import CHANNEL, Held, SagaOutcome, SagaProgress, SagaStore, progress_of
 from souk.store.database import Database, Transaction
 from souk.telemetry.tracing.tracer import Tracer

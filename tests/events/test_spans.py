@@ -7,7 +7,7 @@ from google.protobuf.wrappers_pb2 import Int64Value
 from soukapi.v1.event_pb2 import DeliverRequest, Event
 
 from souk.events.consumer import EventSinkServicer
-from souk.events.spans import sending
+from souk.events.pubsub.publisher import sending
 from souk.kernel.clock import SystemClock
 from souk.kernel.context import CallContext, current, use
 from souk.kernel.errors import PoisonedEvent

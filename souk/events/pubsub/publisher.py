@@ -2,14 +2,20 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from soukapi.v1.event_pb2 import DeliveryResult, Event
 
 from souk.events.broker import Broker, BrokerUnavailable
 from souk.events.pubsub.topics import topic_of
 from souk.events.sender import Route
-from souk.events.spans import sending
+from souk.telemetry.traces import is_plain
+from souk.telemetry.tracing.span import Span, SpanKind
 from souk.telemetry.tracing.tracer import Tracer
+from souk.telemetry.tracing.work import UNTRACED, recorded
+
+_MOST_LINKS = 128
+"""The limit of OpenTelemetry for one span."""
 
 
 class BrokerPublisher:
@@ -59,3 +65,23 @@ class BrokerPublisher:
         """Raises BrokerUnavailable for a broker that, as it is set now, loses events or their order."""
         if why := (await self._broker.inspect()).unfit:
             raise BrokerUnavailable(f"the broker would lose events: {why}")
+
+
+def sending(tracer: Tracer | None, topic: str, events: Sequence[Event]) -> AbstractContextManager[Span | None]:
+    """Gives the block in which a relay sends a batch of events to a broker."""
+    if tracer is None:
+        return UNTRACED
+    return recorded(
+        tracer,
+        f"send {topic}",
+        SpanKind.CLIENT,
+        {
+            "messaging.system": "souk",
+            "messaging.operation.name": "send",
+            "messaging.operation.type": "send",
+            "messaging.destination.name": topic,
+            "messaging.batch.message_count": len(events),
+        },
+        parent="",
+        links=[event.traceparent for event in events[:_MOST_LINKS] if is_plain(event.traceparent)],
+    )
