@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from souk.testing.engines import engine_path, free_port
+from souk.testing.engines import engine_path
+from souk.testing.free_ports import free_port
 from souk.testing.servers.engine_server import EngineServer, is_answered
 
 _SETTINGS = """
