@@ -320,10 +320,13 @@ def _bearers(server: Server) -> list[str]:
     return [request.headers["authorization"].removeprefix("Bearer ") for request in server.sent]
 
 
-@pytest.mark.parametrize("token", ["", _token(time.time() + 20), _token(1.0)])
-def test_a_token_is_renewed_before_it_ends(renewing: Renewing, token: str) -> None:
+_OLD = {"none": lambda: "", "ending soon": lambda: _token(time.time() + 20), "ended": lambda: _token(1.0)}
+
+
+@pytest.mark.parametrize("old", _OLD)
+def test_a_token_is_renewed_before_it_ends(renewing: Renewing, old: str) -> None:
     fresh, server = _token(time.time() + 900), Server([httpx.Response(200, json={}) for _ in range(2)])
-    assert renewing(server, token, Renewal(fresh)) == [{}, {}]
+    assert renewing(server, _OLD[old](), Renewal(fresh)) == [{}, {}]
     assert _bearers(server) == [fresh, fresh]
 
 
