@@ -19,8 +19,8 @@ from souk.hosting.adopted.caller_headers import CallerHeaders
 from souk.hosting.adopted.lifespan import living
 from souk.hosting.adopted.measured import MeasuredApplication
 from souk.hosting.adopted.registered import registered, require_free
-from souk.hosting.assembly import secret_of
 from souk.hosting.gateway_app import DrainingApp
+from souk.hosting.hosted_service import secret_of
 from souk.kernel.addresses import ON_LOOPBACK, unix_address
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError

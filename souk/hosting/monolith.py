@@ -15,10 +15,11 @@ from souk.admin.applications import Applications
 from souk.admin.servicers.monolith import controlling_system
 from souk.admin.servicers.process import Inspected
 from souk.hosting.adopted.joining import open_joining
-from souk.hosting.assembly import Hosted, assembled
+from souk.hosting.assembly import assembled
 from souk.hosting.event_routing import subscriptions_of
 from souk.hosting.gateway_app import DrainingApp, gateway
 from souk.hosting.gateway_limits import opened_limits, watched_gate
+from souk.hosting.hosted_service import Hosted
 from souk.hosting.live_routes import OnHangup, live_routes
 from souk.kernel.clock import Clock
 from souk.runtime.calls.channels import Calls

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from souk.admin.databases import locate_databases, nothing_kept
 from souk.faults import INERT
-from souk.hosting.assembly import AssemblyContext, Hosted, hosted, secret_of
+from souk.hosting.hosted_service import AssemblyContext, Hosted, hosted, secret_of
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.rpc.client.channel import Channel

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import grpc.aio
 
 from souk.faults import INERT
-from souk.hosting.assembly import AssemblyContext, hosted
+from souk.hosting.hosted_service import AssemblyContext, hosted
 from souk.kernel.clock import Clock
 from souk.runtime.config.settings import DataSettings
 from souk.runtime.service import Service

@@ -10,10 +10,11 @@ from dataclasses import replace
 
 from souk.admin.servicers.process import Inspected, controlling
 from souk.gateway.settings import GATEWAY_SERVICE
-from souk.hosting.assembly import assembled, secret_of
+from souk.hosting.assembly import assembled
 from souk.hosting.event_routing import Subscriptions
 from souk.hosting.gateway_app import DrainingApp, gateway
 from souk.hosting.gateway_limits import opened_limits, watched_gate
+from souk.hosting.hosted_service import secret_of
 from souk.hosting.live_routes import OnHangup, live_routes
 from souk.kernel.clock import Clock
 from souk.runtime.calls.channels import Calls, open_calls

@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from random import Random
+from urllib.error import HTTPError
 
 from marketplace.app.app import app
 from souk.descriptors.contract import contract_of
@@ -80,7 +82,7 @@ class FuzzRun:
             working = [threads.submit(self._shoot, end) for _ in range(_WORKERS)]
             working.append(threads.submit(self._read_files, end))
             told = began
-            while time.monotonic() < end and not all(one.done() for one in working):
+            while time.monotonic() < end and not any(one.done() for one in working):
                 time.sleep(min(0.5, seconds / 20))
                 self._measure(time.monotonic() - began)
                 if time.monotonic() - told >= every:
@@ -109,8 +111,17 @@ class FuzzRun:
             with self._lock:
                 number, self._next = self._next, self._next + 1
                 if time.monotonic() - self._token_at > _TOKEN_LASTS:
-                    self._token, self._token_at = self._target.token(), time.monotonic()
+                    self._log_in_again()
             self.fire(number)
+
+    def _log_in_again(self) -> None:
+        """Renews the token; while the input itself has locked the account, the old one is used a little longer."""
+        try:
+            self._token, self._token_at = self._target.token(), time.monotonic()
+        except HTTPError as error:
+            if error.code != HTTPStatus.TOO_MANY_REQUESTS:
+                raise
+            self._token_at += float(error.headers["retry-after"])
 
     def fire(self, number: int) -> None:
         """Sends the input of a number and checks what comes back."""

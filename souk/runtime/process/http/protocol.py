@@ -103,9 +103,9 @@ class WebProtocol(HttpToolsProtocol):
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "scheme": self.scheme,
-            "extensions": self._certificate,
         }
-        common.update(root_path=self.root_path, client=self.client, server=self.server)
+        common |= {"extensions": self._certificate, "root_path": self.root_path}
+        common |= {"client": self.client, "server": self.server}
         self._taken = False  # the other protocol forgets it
         successor = Http2Connection(self.app, self._all, self._gathering, common, lambda: self._all.gone(self._address))
         self.connections.discard(self)
