@@ -17,7 +17,7 @@ BIN = Path(sys.executable).parent
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-ra")
 # Tests of one group (`xdist_group`) run in one process and share what is slow to start, such as a whole system.
 SPREAD = ("--dist", "loadgroup", "-n")
-# Most tests wait: for processes that start, and for times that pass. Three workers kept two cores two thirds busy.
+# Most tests wait: for processes that start, and for times that pass. So there are more workers than cores.
 WORKERS = "5"
 FEWER = "3"  # some of whose tests load both cores by the fleets that they start
 FEWEST = "2"  # whose engines take much memory

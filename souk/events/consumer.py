@@ -39,6 +39,7 @@ from souk.kernel.errors import (
 )
 from souk.telemetry.logs import logger
 from souk.telemetry.traces import is_plain
+from souk.telemetry.tracing.messaging import message_attributes
 from souk.telemetry.tracing.span import Span, SpanKind
 from souk.telemetry.tracing.tracer import Tracer
 from souk.telemetry.tracing.work import UNTRACED, recorded
@@ -188,10 +189,7 @@ def processing(
         f"process {event.type}",
         SpanKind.CONSUMER,
         {
-            "messaging.system": "souk",
-            "messaging.operation.name": "process",
-            "messaging.operation.type": "process",
-            "messaging.destination.name": event.type,
+            **message_attributes("process", event.type),
             "messaging.consumer.group.name": consumer,
             "messaging.message.id": event.id,
         },

@@ -3,19 +3,19 @@
 The query is not recorded: it may hold what is private. A path is that of its route where one matched.
 """
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 
 from souk.gateway.http.request import Request
 from souk.gateway.log import CLIENT_GONE, LONGEST_PATH, METHODS
-from souk.telemetry.tracing.span import SpanKind
+from souk.telemetry.tracing.span import Span, SpanKind
 from souk.telemetry.tracing.tracer import Tracer
+from souk.telemetry.tracing.work import UNTRACED
 
 _OTHER = "_OTHER"
 """Stands for a method that is not known, as the conventions demand."""
-_UNTRACED = nullcontext()
 
 
-class RequestSpan:
+class RequestSpan(AbstractContextManager[Span | None]):
     """Records the block as the handling of a request, whose trace the span becomes."""
 
     __slots__ = ("_request", "_span")
@@ -27,8 +27,8 @@ class RequestSpan:
         span.attributes["http.request.method"] = method
         request.under(span)
 
-    def __enter__(self) -> None:
-        pass
+    def __enter__(self) -> Span:
+        return self._span
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         request, span, attributes = self._request, self._span, self._span.attributes
@@ -49,6 +49,6 @@ class RequestSpan:
         span.end(str(status) if status >= 500 else "")
 
 
-def traced(tracer: Tracer | None, request: Request) -> AbstractContextManager[None]:
+def traced(tracer: Tracer | None, request: Request) -> AbstractContextManager[Span | None]:
     """Gives the block in which a request is handled: recorded if there is a tracer."""
-    return _UNTRACED if tracer is None else RequestSpan(tracer, request)
+    return UNTRACED if tracer is None else RequestSpan(tracer, request)

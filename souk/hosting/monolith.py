@@ -9,20 +9,20 @@ background work is cancelled, calls end, databases close.
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from souk.admin.applications import Applications
 from souk.admin.servicers.monolith import controlling_system
 from souk.admin.servicers.process import Inspected
+from souk.gateway.routing.live import LiveRoutes
 from souk.hosting.adopted.joining import open_joining
-from souk.hosting.assembly import assembled
+from souk.hosting.assembly import Assembled, assembled
 from souk.hosting.event_routing import subscriptions_of
 from souk.hosting.gateway_app import DrainingApp, gateway
 from souk.hosting.gateway_limits import opened_limits, watched_gate
 from souk.hosting.hosted_service import Hosted
 from souk.hosting.live_routes import OnHangup, live_routes
 from souk.kernel.clock import Clock
-from souk.runtime.calls.channels import Calls
 from souk.runtime.checks import reachable
 from souk.runtime.config.settings import Settings
 from souk.runtime.data import manifest
@@ -85,32 +85,31 @@ async def monolith(
         metrics = await stack.enter_async_context(
             scraped(settings.process.metrics_port, system.calls.registry, readiness, settings.http.limits)
         )
-        inspected = _inspected(app, system.calls, draining.traffic, clock, metrics, about.version)
-        inspected = replace(inspected, rebuilds=system.rebuilds, sagas=system.saga_databases, routes=routes)
+        inspected = _inspected(app, system, draining.traffic, clock, metrics, about.version, routes)
+        applications, address = Applications(joining.directory), address_of(listener)
         await stack.enter_async_context(
-            controlling_system(
-                data.directory,
-                inspected,
-                address_of(listener),
-                settings.log.file,
-                Applications(joining.directory),
-            )
+            controlling_system(data.directory, inspected, address, settings.log.file, applications)
         )
         await stack.enter_async_context(joining.at(data.directory))
         if settings.demo:
             await system.load_demo()
         stack.enter_context(readiness.on())
-        yield RunningSystem(f"{settings.http.scheme}://{address_of(listener)}", system.hosted)
+        yield RunningSystem(f"{settings.http.scheme}://{address}", system.hosted)
 
 
-def _inspected(app: App, calls: Calls, traffic: Traffic, clock: Clock, metrics: str, version: str) -> Inspected:
+def _inspected(
+    app: App, system: Assembled, traffic: Traffic, clock: Clock, metrics: str, version: str, routes: LiveRoutes | None
+) -> Inspected:
     return Inspected(
         service=app.name,
         instance=app.name,
-        breakers=calls.breakers,
+        breakers=system.calls.breakers,
         traffic=traffic,
         clock=clock,
-        health=calls.health,
+        health=system.calls.health,
         version=version,
         metrics_address=metrics,
+        rebuilds=system.rebuilds,
+        sagas=system.saga_databases,
+        routes=routes,
     )

@@ -51,6 +51,10 @@ class CallContext:
     idempotency_key: str = ""
     one_try: bool = False
 
+    def under(self, traceparent: str) -> "CallContext":
+        """Returns the same context at another place of a trace. (`dataclasses.replace` takes five times as long.)"""
+        return CallContext(self.deadline, self.caller, traceparent, self.idempotency_key, self.one_try)
+
 
 _EMPTY = CallContext()
 _current: ContextVar[CallContext] = ContextVar("souk_call", default=_EMPTY)

@@ -152,7 +152,8 @@ class Saga:
 
     `version` counts the definitions of this name, from 1. A run goes on by the version that it began with: a runner is
     given the old definitions beside the new one, until their runs have ended. A step that keeps its name keeps its
-    keys, whatever the version.
+    keys, whatever the version. `fingerprint` is a digest of the outline: it tells a definition that was changed
+    without a new version.
     """
 
     def __init__(
@@ -175,6 +176,7 @@ class Saga:
         self.rejected = rejected
         self.ended = ended
         self.deadline = deadline
+        self.fingerprint = sha256("\n".join(self.outline).encode()).hexdigest()[:16]
         if self.pivot > 0 and rejected is None:
             raise ValueError(f"saga {name!r} can be refused before {steps[self.pivot].name!r} and says not what then")
 
@@ -182,11 +184,6 @@ class Saga:
     def outline(self) -> tuple[str, ...]:
         """The steps in a few words each: all that a run depends on that began by this definition."""
         return tuple(step.outline for step in self.steps)
-
-    @property
-    def fingerprint(self) -> str:
-        """A digest of the outline: it tells a definition that was changed without a new version."""
-        return sha256("\n".join(self.outline).encode()).hexdigest()[:16]
 
     @property
     def forward_only(self) -> bool:

@@ -1,7 +1,7 @@
 """Makes one call to a participant, turns its end into an answer, and records both in a trace.
 
 All drives of a run are in one trace, that of the request which began it, because the run keeps its `traceparent`. A
-drive after a crash has a link to what began the run, too, and says that it was resumed.
+drive after a crash says that it was resumed.
 """
 
 import asyncio
@@ -19,7 +19,6 @@ from souk.saga.definition import Refusal
 from souk.saga.fault_points import UNDO
 from souk.saga.run import StepAnswer
 from souk.saga.store import Held
-from souk.telemetry.traces import is_plain
 from souk.telemetry.tracing.span import AttributeValue, Span
 from souk.telemetry.tracing.tracer import Tracer
 from souk.telemetry.tracing.work import UNTRACED, recorded
@@ -84,11 +83,9 @@ def traced_drive(tracer: Tracer | None, held: Held) -> AbstractContextManager[Sp
     if tracer is None:
         return UNTRACED
     attributes = _about(held)
-    resumed = held.epoch > _FIRST_EPOCH
-    if resumed:
+    if held.epoch > _FIRST_EPOCH:
         attributes["souk.saga.resumed"] = True
-    links = (held.traceparent,) if resumed and is_plain(held.traceparent) else ()
-    return recorded(tracer, f"saga {held.ref.name}", attributes=attributes, links=links)
+    return recorded(tracer, f"saga {held.ref.name}", attributes=attributes)
 
 
 def traced_step(
@@ -109,8 +106,8 @@ def note_answer(span: Span | None, what: str, answer: StepAnswer) -> None:
     if what == UNDO:
         span.reason = "compensated"
     if answer.outcome is not Outcome.DONE:
-        span.end(answer.refusal.reason if answer.refusal is not None else answer.outcome.value,
-                 expected=answer.outcome is Outcome.REFUSED)  # fmt: skip
+        error = answer.outcome.value if answer.refusal is None else answer.refusal.reason
+        span.end(error, expected=answer.outcome is Outcome.REFUSED)
 
 
 def _about(held: Held) -> dict[str, AttributeValue]:

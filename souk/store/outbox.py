@@ -14,6 +14,7 @@ from souk.kernel.clock import Clock
 from souk.kernel.context import current
 from souk.kernel.ids import new_id
 from souk.store.database import Transaction
+from souk.telemetry.tracing.messaging import message_attributes
 from souk.telemetry.tracing.span import SpanKind
 from souk.telemetry.tracing.tracer import Tracer
 
@@ -86,13 +87,7 @@ class Outbox:
             f"create {type_}",
             SpanKind.PRODUCER,
             current().traceparent,
-            {
-                "messaging.system": "souk",
-                "messaging.operation.name": "create",
-                "messaging.operation.type": "create",
-                "messaging.destination.name": type_,
-                "messaging.message.id": event_id,
-            },
+            {**message_attributes("create", type_), "messaging.message.id": event_id},
         )
         tx.after_commit(span.end)
         return span.traceparent

@@ -1,5 +1,7 @@
 """Keeps spans that have ended in memory, for tests of what is recorded."""
 
+import asyncio
+
 from souk.kernel.clock import Clock, SystemClock
 from souk.telemetry.tracing.sampling import HeadSampler, always_on
 from souk.telemetry.tracing.span import Span
@@ -12,6 +14,13 @@ class RecordedSpans:
     def __init__(self) -> None:
         self.ended: list[Span] = []
         self.open = 0
+        self._none_open = asyncio.Event()
+
+    async def settled(self) -> None:
+        """Waits until no span is open: a server's may end after its client has the answer."""
+        while self.open:
+            self._none_open.clear()
+            await self._none_open.wait()
 
     def on_start(self, span: Span) -> None:
         """Counts a span that has begun."""
@@ -21,6 +30,8 @@ class RecordedSpans:
         """Keeps a span that has ended."""
         self.open -= 1
         self.ended.append(span)
+        if not self.open:
+            self._none_open.set()
 
     def tracer(self, service: str, clock: Clock | None = None, sampler: HeadSampler | None = None) -> Tracer:
         """Makes a tracer whose spans are kept here."""

@@ -30,6 +30,7 @@ from souk.testing.rpc.probe import Probe, tokens
 CLOCK = SystemClock()
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 UNARY = "souktest.v1.Probe/Unary"
+SAFETY = 60.0
 
 
 @dataclass
@@ -45,7 +46,9 @@ class Traced:
         layers = [*standard_layers("probe", CLOCK, tracer=tracer, retry=Retry(now=CLOCK.monotonic())), *inner]
         return ProbeStub(Channel(self.transport, tokens=tokens("test"), layers=layers, clock=CLOCK, tracer=tracer))
 
-    def of(self, kind: str) -> list[Span]:
+    async def of(self, kind: str) -> list[Span]:
+        async with asyncio.timeout(SAFETY):
+            await self.spans.settled()
         return [one for one in self.spans.ended if one.kind.name == kind]
 
 
@@ -73,7 +76,7 @@ async def traced(request: pytest.FixtureRequest) -> AsyncIterator[Traced]:
 async def test_a_call_is_two_spans_under_the_caller(traced: Traced) -> None:
     with use(CallContext(traceparent=PARENT)):
         answer = await traced.stub().Unary(pb.Ask(what="describe"))
-    (client,), (server,) = traced.of("CLIENT"), traced.of("SERVER")
+    (client,), (server,) = (await traced.of("CLIENT")), (await traced.of("SERVER"))
     assert (client.service, client.name, client.trace_id, client.parent_id) == (
         "order", UNARY, PARENT[3:35], PARENT[36:52]
     )  # fmt: skip
@@ -94,7 +97,7 @@ async def test_a_call_is_two_spans_under_the_caller(traced: Traced) -> None:
 
 async def test_a_call_without_a_trace_begins_one(traced: Traced) -> None:
     await traced.stub().Unary(pb.Ask(what="echo"))
-    (client,), (server,) = traced.of("CLIENT"), traced.of("SERVER")
+    (client,), (server,) = (await traced.of("CLIENT")), (await traced.of("SERVER"))
     assert client.parent_id == ""
     assert server.parent_id == client.span_id
 
@@ -102,13 +105,13 @@ async def test_a_call_without_a_trace_begins_one(traced: Traced) -> None:
 @pytest.mark.parametrize("hostile", ["00-zz", "x" * 4_000, PARENT[:-1]])
 async def test_a_hostile_context_of_a_caller_is_absent(traced: Traced, hostile: str) -> None:
     await traced.stub().Unary(pb.Ask(what="echo"), metadata=(("traceparent", hostile),))
-    assert traced.of("CLIENT")[0].parent_id == ""
+    assert (await traced.of("CLIENT"))[0].parent_id == ""
 
 
 async def test_a_refusal_is_no_failure_of_the_callee(traced: Traced) -> None:
     with pytest.raises(CallFailed):
         await traced.stub().Unary(pb.Ask(what="refuse"))
-    (client,), (server,) = traced.of("CLIENT"), traced.of("SERVER")
+    (client,), (server,) = (await traced.of("CLIENT")), (await traced.of("SERVER"))
     assert (client.error, client.attributes["souk.refusal"], client.reason) == (
         "FAILED_PRECONDITION", "OUT_OF_STOCK", ""
     )  # fmt: skip
@@ -118,7 +121,10 @@ async def test_a_refusal_is_no_failure_of_the_callee(traced: Traced) -> None:
 async def test_a_handler_that_fails_is_an_error_at_both_ends(traced: Traced) -> None:
     with pytest.raises(CallFailed):
         await traced.stub().Unary(pb.Ask(what="be-overloaded"))
-    assert [one.error for one in (*traced.of("CLIENT"), *traced.of("SERVER"))] == ["UNAVAILABLE", "UNAVAILABLE"]
+    assert [one.error for one in (*(await traced.of("CLIENT")), *(await traced.of("SERVER")))] == [
+        "UNAVAILABLE",
+        "UNAVAILABLE",
+    ]
     assert {one.reason for one in traced.spans.ended} == {"failed"}
 
 
@@ -135,7 +141,7 @@ async def test_each_try_is_a_span_of_its_own(traced: Traced) -> None:
 
     with use(CallContext(traceparent=PARENT)):
         await traced.stub(losing).Unary(pb.Ask(what="echo", key="k"))
-    tries, (server,) = traced.of("CLIENT"), traced.of("SERVER")
+    tries, (server,) = (await traced.of("CLIENT")), (await traced.of("SERVER"))
     assert [one.attributes.get("souk.resend_count") for one in tries] == [None, 1, 2]
     assert [one.error for one in tries] == ["UNAVAILABLE", "UNAVAILABLE", ""]
     assert {one.parent_id for one in tries} == {PARENT[36:52]}
@@ -152,7 +158,7 @@ async def test_a_caller_that_leaves_is_no_failure(traced: Traced) -> None:
     while traced.spans.open:
         await _turn()
     assert {one.reason for one in traced.spans.ended} == {""}
-    assert traced.of("SERVER")[0].attributes["rpc.response.status_code"] == "CANCELLED"
+    assert (await traced.of("SERVER"))[0].attributes["rpc.response.status_code"] == "CANCELLED"
 
 
 async def test_a_stream_is_recorded_until_it_is_over(traced: Traced) -> None:
@@ -160,7 +166,7 @@ async def test_a_stream_is_recorded_until_it_is_over(traced: Traced) -> None:
         assert [one.number async for one in traced.stub().Down(pb.Ask(count=3))] == [0, 1, 2]
     while traced.spans.open:
         await _turn()
-    (client,), (server,) = traced.of("CLIENT"), traced.of("SERVER")
+    (client,), (server,) = (await traced.of("CLIENT")), (await traced.of("SERVER"))
     assert (client.parent_id, server.parent_id) == (PARENT[36:52], client.span_id)
     assert client.streaming
     assert server.streaming
@@ -172,8 +178,8 @@ async def test_a_stream_that_is_refused(traced: Traced) -> None:
         _ = [one async for one in traced.stub().Down(pb.Ask(what="refuse", count=1))]
     while traced.spans.open:
         await _turn()
-    assert traced.of("CLIENT")[0].error == "FAILED_PRECONDITION"
-    assert traced.of("SERVER")[0].error == ""
+    assert (await traced.of("CLIENT"))[0].error == "FAILED_PRECONDITION"
+    assert (await traced.of("SERVER"))[0].error == ""
 
 
 async def _turn() -> None:

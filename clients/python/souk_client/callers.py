@@ -63,12 +63,9 @@ def _pause(attempts: Attempts, call: Call, failed: Exception) -> tuple[float | N
     return attempts.pause(failure_in(failed), now), call.unanswered(failed, attempts.count)
 
 
-def _is_refused_token(attempts: Attempts, failed: Exception) -> bool:
-    """Whether a try failed for its token, for the first time in its call: nothing was done then."""
-    if attempts.renewed or not isinstance(failed, ApiError) or failed.status != _UNAUTHENTICATED:
-        return False
-    attempts.renewed = True
-    return attempts.time_left(time.monotonic()) > 0
+def _is_refused_token(failed: Exception) -> bool:
+    """Whether a try failed for its token: nothing was done then."""
+    return isinstance(failed, ApiError) and failed.status == _UNAUTHENTICATED
 
 
 @dataclass(slots=True)
@@ -107,7 +104,7 @@ class SyncCaller(_Settings):
                     return value_of(response)
                 raise call.refused(response, attempts.count)
             except (ApiError, httpx.RequestError) as failed:
-                if self.renew is not None and _is_refused_token(attempts, failed):
+                if self.renew is not None and _is_refused_token(failed) and attempts.renew(time.monotonic()):
                     self._renew(token)
                     continue
                 pause, error = _pause(attempts, call, failed)
@@ -168,7 +165,7 @@ class AsyncCaller(_Settings):
                     return value_of(response)
                 raise call.refused(response, attempts.count)
             except (ApiError, httpx.RequestError, TimeoutError) as failed:
-                if self.renew is not None and _is_refused_token(attempts, failed):
+                if self.renew is not None and _is_refused_token(failed) and attempts.renew(time.monotonic()):
                     await self._renew(token)
                     continue
                 pause, error = _pause(attempts, call, failed)

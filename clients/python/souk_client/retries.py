@@ -103,6 +103,11 @@ class Attempts:
         self.count += 1
         return max(min(self.retries.try_timeout, self.time_left(now)), 0.001)
 
+    def renew(self, now: float) -> bool:
+        """Takes the one renewal of a call's token; returns False if it was taken, or the deadline has passed."""
+        taken, self.renewed = self.renewed, True
+        return not taken and self.time_left(now) > 0
+
     def pause(self, failure: Failure, now: float, retry_after: float | None = None) -> float | None:
         """Returns how long to wait before the next try; None when there is none."""
         if failure is Failure.FINAL or self.count >= self.retries.tries:

@@ -1,7 +1,7 @@
 """The servicers of `soukapi.v1.Sagas`: a process acts on its services' databases, a supervisor passes calls on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -85,7 +85,7 @@ class FleetSagas(sagas_pb2_grpc.SagasServicer):
     async def ListSagaRuns(self, request: pb.ListSagaRunsRequest, context: Context) -> pb.ListSagaRunsResponse:
         """Lists the runs that are wanted, of all services."""
         response = pb.ListSagaRunsResponse()
-        async for service, answer in self._ask(lambda stub: stub.ListSagaRuns(request, timeout=LONG)):
+        for service, answer in await self._ask(lambda stub: stub.ListSagaRuns(request, timeout=LONG)):
             if answer is None:
                 response.silent.append(service)
             else:
@@ -96,7 +96,7 @@ class FleetSagas(sagas_pb2_grpc.SagasServicer):
     async def ListSagaActions(self, request: pb.ListSagaActionsRequest, context: Context) -> pb.ListSagaActionsResponse:
         """Lists what operators did with the runs of a subject, in all services."""
         response = pb.ListSagaActionsResponse()
-        async for _, answer in self._ask(lambda stub: stub.ListSagaActions(request, timeout=LONG)):
+        for _, answer in await self._ask(lambda stub: stub.ListSagaActions(request, timeout=LONG)):
             if answer is not None:
                 response.actions.extend(answer.actions)
         return response
@@ -106,7 +106,7 @@ class FleetSagas(sagas_pb2_grpc.SagasServicer):
         _wish(request)
         effects: dict[str, pb.SagaRunEffect] = {}
         silent: list[str] = []
-        async for service, answer in self._ask(lambda stub: stub.ActOnSagaRuns(request, timeout=LONG)):
+        for service, answer in await self._ask(lambda stub: stub.ActOnSagaRuns(request, timeout=LONG)):
             if answer is None:
                 silent.append(service)
             else:
@@ -118,15 +118,14 @@ class FleetSagas(sagas_pb2_grpc.SagasServicer):
 
     async def _ask(
         self, question: "Callable[[sagas_pb2_grpc.SagasAsyncStub], Awaitable[T]]"
-    ) -> AsyncIterator[tuple[str, T | None]]:
+    ) -> list[tuple[str, T | None]]:
         """Asks one process of each service, at once; gives each service with its answer, or None."""
         hosts: dict[str, list[View]] = {}
         for view in self._processes():
             if answering(view):
                 hosts.setdefault(view.service, []).append(view)
         answers = await asyncio.gather(*(_first_answer(views, question) for views in hosts.values()))
-        for service, answer in zip(hosts, answers, strict=True):
-            yield service, answer
+        return list(zip(hosts, answers, strict=True))
 
 
 async def _first_answer(

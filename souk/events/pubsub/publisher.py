@@ -10,6 +10,7 @@ from souk.events.broker import Broker, BrokerUnavailable
 from souk.events.pubsub.topics import topic_of
 from souk.events.sender import Route
 from souk.telemetry.traces import is_plain
+from souk.telemetry.tracing.messaging import message_attributes
 from souk.telemetry.tracing.span import Span, SpanKind
 from souk.telemetry.tracing.tracer import Tracer
 from souk.telemetry.tracing.work import UNTRACED, recorded
@@ -75,13 +76,7 @@ def sending(tracer: Tracer | None, topic: str, events: Sequence[Event]) -> Abstr
         tracer,
         f"send {topic}",
         SpanKind.CLIENT,
-        {
-            "messaging.system": "souk",
-            "messaging.operation.name": "send",
-            "messaging.operation.type": "send",
-            "messaging.destination.name": topic,
-            "messaging.batch.message_count": len(events),
-        },
+        {**message_attributes("send", topic), "messaging.batch.message_count": len(events)},
         parent="",
         links=[event.traceparent for event in events[:_MOST_LINKS] if is_plain(event.traceparent)],
     )

@@ -28,7 +28,7 @@ class ServerSpan:
         )
         span.streaming = not method.unary
         self._context = context
-        self._call = CallContext(call.deadline, call.caller, span.traceparent, call.idempotency_key, call.one_try)
+        self._call = call.under(span.traceparent)
 
     def __enter__(self) -> CallContext:
         return self._call

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from souk.kernel.context import CallContext, current, use
+from souk.kernel.context import current, use
 from souk.kernel.errors import DomainError
 from souk.telemetry.tracing.span import AttributeValue, Span, SpanKind
 from souk.telemetry.tracing.tracer import Tracer
@@ -19,9 +19,8 @@ class TracedWork(AbstractContextManager[Span | None]):
     __slots__ = ("_span", "_use")
 
     def __init__(self, span: Span) -> None:
-        now = current()
         self._span = span
-        self._use = use(CallContext(now.deadline, now.caller, span.traceparent, now.idempotency_key, now.one_try))
+        self._use = use(current().under(span.traceparent))
 
     def __enter__(self) -> Span:
         self._use.__enter__()

@@ -47,7 +47,7 @@ def chosen(ids: Sequence[str], wanted: dict[str, Any], *, state: str) -> pb.List
             ref_of(run_id)
         except InvalidArgument as error:
             raise click.UsageError(error.violations[0].detail) from error
-    values = {name: value for name in _FILTERS if (value := wanted[name])}
+    values = {name: value for name in _FILTERS if (value := wanted.get(name))}
     values.setdefault("state", "all" if ids else state)
     return pb.ListSagaRunsRequest(ids=ids, **values)
 

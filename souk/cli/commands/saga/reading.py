@@ -62,7 +62,7 @@ souk saga show place-order:ORD-01JD2T8Q3M:1 --json
 @DATA
 def show(run_id: str, data: Path | None, as_json: bool) -> int:
     """Shows one run: where it stands, its steps with their tries, and what operators did with it, and why."""
-    request = chosen((run_id,), {"state": "all"} | dict.fromkeys(_UNSET, ""), state="all")
+    request = chosen((run_id,), {}, state="all")
 
     async def work(desk: SagaDesk) -> tuple[pb.ListSagaRunsResponse, pb.ListSagaActionsResponse]:
         found = await desk.runs(request)
@@ -80,13 +80,12 @@ def show(run_id: str, data: Path | None, as_json: bool) -> int:
         echo_json(as_document(found.runs[0]) | {"actions": [as_document(one) for one in actions]})
         return warn_silent(found)
     _print(found.runs[0])
+    if actions:
+        click.echo("operators:")
     for one in actions:
         step = f" {one.step!r}" if one.step else ""
         click.echo(f"  {_time(one.at)}  {one.operator}: {one.action}{step}: {one.why}")
     return warn_silent(found)
-
-
-_UNSET = ("service", "saga", "step", "reason", "text", "older")
 
 
 def _print(run: pb.SagaRun) -> None:
@@ -108,7 +107,6 @@ def _print(run: pb.SagaRun) -> None:
         tries = f", {step.tries} tries" if step.tries else ""
         note = f": {step.note}" if step.note else ""
         click.echo(f"  {_time(step.changed_at)}  {step.name}: {step.state.replace('_', ' ')}{tries}{note}")
-    click.echo("operators:")
 
 
 def _time(at: Any) -> str:

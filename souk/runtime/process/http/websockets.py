@@ -14,7 +14,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
     """One WebSocket. `ended` is called once, when its connection is lost."""
 
     def __init__(self, *args: object, **settings: object) -> None:
-        super().__init__(*args, **settings)  # type: ignore[arg-type]
+        super().__init__(*args, **settings)  # type: ignore[arg-type]  # as uvicorn gives them
         self.ended = _nothing
 
     def connection_lost(self, exc: Exception | None) -> None:
