@@ -14,7 +14,7 @@ from google.protobuf.json_format import MessageToDict
 from bench.gateway import PACKAGES, Contender, cores, load_of, started
 from bench.gateway_stub import order
 from bench.npm import CACHE, HERE, bring
-from bench.proxying.engines import EngineCommand, caddy, envoy, traefik
+from bench.proxying.engines import EngineCommand, caddy, envoy, nginx_config, traefik
 from bench.system import free_port
 
 OURS = "gateway: plain proxying"
@@ -28,29 +28,6 @@ EMPTY = "an empty answer of our HTTP server"
 HOP = "a bare hop (octets, uvloop)"
 PATH = "/api/v2/orders"
 DIRECT = "the server itself"
-
-_NGINX = """
-worker_processes 1;
-daemon off;
-master_process off;
-pid {folder}/nginx.pid;
-error_log {folder}/nginx-error.log;
-events {{ worker_connections 4096; }}
-http {{
-  access_log {folder}/nginx-access.log;
-  keepalive_requests 1000000000;
-  client_body_temp_path {folder}/nginx-body;
-  proxy_temp_path {folder}/nginx-proxy;
-  fastcgi_temp_path {folder}/nginx-fastcgi;
-  uwsgi_temp_path {folder}/nginx-uwsgi;
-  scgi_temp_path {folder}/nginx-scgi;
-  upstream behind {{ server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 1000000000; }}
-  server {{
-    listen 127.0.0.1:{port};
-    location / {{ proxy_pass http://behind; proxy_http_version 1.1; proxy_set_header Connection ""; }}
-  }}
-}}
-"""
 
 
 def answer() -> str:
@@ -96,8 +73,11 @@ class Field:
         if shutil.which("nginx") is None:
             self.missing.append("nginx is not measured: it is not installed")
             return
-        port, config = free_port(), self.folder / "nginx.conf"
-        config.write_text(_NGINX.format(folder=self.folder, port=port, upstream=upstream))
+        port = free_port()
+        behind = f"upstream behind {{ server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 1000000000; }}"
+        passing = 'proxy_pass http://behind; proxy_http_version 1.1; proxy_set_header Connection "";'
+        log = str(self.folder / "nginx-access.log")
+        config = nginx_config(self.folder, "nginx", port, passing, before=behind, log=log)
         self.start(NGINX, ("sh", "-c", f"(sleep 0.5; echo {port}) & exec nginx -c {config}"))
 
     def engine(self, name: str, command_of: EngineCommand, upstream: int) -> None:

@@ -20,6 +20,41 @@ EngineCommand = Callable[[Path, int, int], "Sequence[str] | None"]
 None if the engine is not here."""
 
 
+_NGINX = """
+worker_processes 1;
+daemon off;
+master_process off;
+pid {folder}/{name}.pid;
+error_log {folder}/{name}-error.log;
+events {{ worker_connections 4096; }}
+http {{
+  access_log {log};
+  keepalive_requests 1000000000;
+  client_body_temp_path {folder}/{name}-body;
+  proxy_temp_path {folder}/{name}-proxy;
+  fastcgi_temp_path {folder}/{name}-fastcgi;
+  uwsgi_temp_path {folder}/{name}-uwsgi;
+  scgi_temp_path {folder}/{name}-scgi;
+  {before}
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{ {location} }}
+  }}
+}}
+"""
+
+
+def nginx_config(folder: Path, name: str, port: int, location: str, *, before: str = "", log: str = "off") -> Path:
+    """Writes the configuration of an nginx of one worker, `name`; returns its file.
+
+    `location` is what it does with each request, `before` what the server's block needs before it, and `log` the file
+    of its log of requests.
+    """
+    file = folder / f"{name}.conf"
+    file.write_text(_NGINX.format(folder=folder, name=name, port=port, location=location, before=before, log=log))
+    return file
+
+
 def envoy(folder: Path, port: int, upstream: int) -> Sequence[str] | None:
     """An EngineCommand of Envoy."""
     python = _engine("envoy")

@@ -17,30 +17,10 @@ from bench.figures import Figure, Section, at_least, median, progress
 from bench.fleet_system import FleetSystem, running_fleet
 from bench.gateway import cpu_of
 from bench.proxying.contenders import PATH, answer
+from bench.proxying.engines import nginx_config
 from bench.system import free_port
 
 _CLIENTS = 64
-_NGINX = """
-worker_processes 1;
-daemon off;
-master_process off;
-pid {folder}/behind.pid;
-error_log {folder}/behind-error.log;
-events {{ worker_connections 1024; }}
-http {{
-  access_log off;
-  keepalive_requests 1000000000;
-  client_body_temp_path {folder}/behind-body;
-  proxy_temp_path {folder}/behind-proxy;
-  fastcgi_temp_path {folder}/behind-fastcgi;
-  uwsgi_temp_path {folder}/behind-uwsgi;
-  scgi_temp_path {folder}/behind-scgi;
-  server {{
-    listen 127.0.0.1:{port};
-    location / {{ default_type application/json; return 200 '{answer}'; }}
-  }}
-}}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +54,8 @@ def measure(folder: Path, *, seconds: float, rounds: int) -> Section:
 @contextmanager
 def _system(folder: Path) -> Iterator[tuple[FleetSystem, psutil.Process]]:
     """Starts nginx and a fleet before it; gives the fleet and nginx's process."""
-    port, config, routes = free_port(), folder / "behind.conf", folder / "workers.yaml"
-    config.write_text(_NGINX.format(folder=folder, port=port, answer=answer()))
+    port, routes = free_port(), folder / "workers.yaml"
+    config = nginx_config(folder, "behind", port, f"default_type application/json; return 200 '{answer()}';")
     routes.write_text(f"routes:\n  {PATH}: http://127.0.0.1:{port}\n")
     nginx = subprocess.Popen(("nginx", "-c", str(config)))
     try:

@@ -110,7 +110,7 @@ async def test_a_commit_that_is_refused_is_listed_and_tried_again(tmp_path: Path
     await park_a_commit(shop)
     await shop.close()
     line = (await parked(tmp_path)).out
-    assert line.startswith("pay:O-2:1  shop: 'charge', 1 tries, since 20"), line
+    assert line.startswith("pay:O-2:1  shop: 'charge', 1 try, since 20"), line
     assert line.endswith(": TRANSACTION_NOT_FOUND\n")
     (step,) = json.loads((await parked(tmp_path, "--json")).out)
     assert (step["kind"], step["saga"], step["subject"], step["undo"]) == ("step", "pay", "O-2", False)

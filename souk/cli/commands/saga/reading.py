@@ -104,7 +104,7 @@ def _print(run: pb.SagaRun) -> None:
             click.echo(f"  {name}: {value}")
     click.echo("steps:")
     for step in run.steps:
-        tries = f", {step.tries} tries" if step.tries else ""
+        tries = f", {step.tries} {'try' if step.tries == 1 else 'tries'}" if step.tries else ""
         note = f": {step.note}" if step.note else ""
         click.echo(f"  {_time(step.changed_at)}  {step.name}: {step.state.replace('_', ' ')}{tries}{note}")
 
