@@ -117,4 +117,5 @@ def _line(one: Parked) -> str:
         what = f"{'undo of ' if one.undo else ''}{one.step!r}"
     else:
         what = f"{one.type} for {one.consumer}"
-    return f"{one.id}  {one.service}: {what}, {one.tries} {'try' if one.tries == 1 else 'tries'}, since {_since(one)}: {one.reason}"
+    tries = "1 try" if one.tries == 1 else f"{one.tries} tries"
+    return f"{one.id}  {one.service}: {what}, {tries}, since {_since(one)}: {one.reason}"
