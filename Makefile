@@ -10,7 +10,7 @@ SEED ?= 1
 BROKER ?= bus
 BIN := .venv/bin
 
-.PHONY: help python setup setup-dev run test test-engines test-full chaos fuzz bench proto wheels client settings decisions sdk brokers clean
+.PHONY: help python setup setup-dev run test test-engines test-full test-kubernetes chaos fuzz bench proto wheels client settings decisions sdk metrics kubernetes brokers screenshots clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -36,6 +36,10 @@ test-engines: setup-dev ## brings Consul, etcd, Eureka, Kafka, RabbitMQ and othe
 
 test-full: setup-dev ## the tests that take long
 	@exec $(BIN)/python tools/checks.py full
+
+test-kubernetes: setup-dev ## builds Kubernetes, kwok, CoreDNS and Istio (up to an hour, once), and tries deploy/kubernetes on them
+	@$(BIN)/python tools/engines.py install dnsmasq etcd36 kubernetes kwok kubeconform coredns gateway-api istio-crds istio
+	@exec $(BIN)/python tools/checks.py kubernetes
 
 chaos: setup-dev ## harm of every kind to a fleet with BROKER for MINUTES, as SEED decides, and a check that all adds up
 	@exec $(BIN)/python -m tests.chaos --minutes $(MINUTES) --seed $(SEED) --broker $(BROKER)
@@ -64,8 +68,17 @@ decisions: setup-dev ## writes the index of docs/decisions
 sdk: setup-dev ## writes docs/sdk.md from souk/sdk
 	@exec $(BIN)/python tools/sdk_page.py
 
+metrics: setup-dev ## writes docs/metrics.md, and the rules and the dashboard of deploy/observability
+	@exec $(BIN)/python tools/metrics
+
+kubernetes: setup-dev ## writes deploy/kubernetes/base from what the services declare
+	@exec $(BIN)/python tools/kubernetes
+
 brokers: setup-dev ## runs the suite of brokers against each one here, and writes its table in docs/brokers.md
 	@exec $(BIN)/python tools/broker_table.py
+
+screenshots: setup-dev ## takes the pictures of docs/console, in Chromium, of a fleet in which things happened
+	@exec $(BIN)/python -m tests.engines.browser.screenshots
 
 clean: ## removes what was set up and built, but no data
 	@rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -18,6 +18,7 @@ from bench import (
     adopted,
     breaker,
     bus,
+    cached_reads,
     calls,
     fleet,
     gateway,
@@ -33,8 +34,11 @@ from bench import (
 )
 from bench.events.measure import measure as measure_events
 from bench.figures import Section, as_json, progress, table
+from bench.mesh.measure import measure as measure_mesh
+from bench.mesh.measure import measure_control_plane
 from bench.proxying.measure import measure as measure_proxying
 from bench.proxying.workers import measure as measure_workers
+from bench.tracing.measure import measure as measure_tracing
 
 ROOT = Path(__file__).parent.parent
 NAMES = (
@@ -43,6 +47,7 @@ NAMES = (
     "limits",
     "proxying",
     "adopted",
+    "cached-reads",
     "workers",
     "start",
     "calls",
@@ -56,6 +61,9 @@ NAMES = (
     "two-phase-commit",
     "bus",
     "stopped-mails",
+    "tracing",
+    "mesh",
+    "control-plane",
 )
 
 
@@ -74,6 +82,8 @@ class Effort:
     away: int = 500
     products: int = 20_000
     limited: float = 60.0
+    waiting: int = 2_000
+    sidecars: int = 1_000
 
 
 QUICK = Effort(
@@ -88,6 +98,8 @@ QUICK = Effort(
     away=60,
     products=2_000,
     limited=10.0,
+    waiting=200,
+    sidecars=80,
 )
 
 
@@ -100,6 +112,7 @@ def _parts(folder: Path, effort: Effort, broker: str) -> dict[str, Callable[[], 
         "limits": lambda: [limits.measure(folder, seconds=effort.limited, rounds=effort.rounds)],
         "proxying": lambda: [measure_proxying(folder, seconds=effort.seconds / 2, rounds=effort.rounds)],
         "adopted": lambda: [adopted.measure(folder, seconds=effort.seconds / 2, rounds=effort.rounds)],
+        "cached-reads": lambda: [cached_reads.measure(folder, seconds=effort.seconds / 2, rounds=effort.rounds)],
         "workers": lambda: [measure_workers(folder, seconds=effort.seconds, rounds=effort.rounds)],
         "start": lambda: [starting.measure(folder, runs=effort.rounds)],
         "calls": lambda: [calls.measure(calls=effort.calls)],
@@ -114,10 +127,13 @@ def _parts(folder: Path, effort: Effort, broker: str) -> dict[str, Callable[[], 
         "search": lambda: [
             search.measure(folder, products=effort.products, seconds=effort.seconds, rounds=effort.rounds)
         ],
-        "sagas": lambda: sagas.measure(seconds=effort.seconds, rounds=effort.rounds),
+        "sagas": lambda: sagas.measure(seconds=effort.seconds, rounds=effort.rounds, waiting=effort.waiting),
         "two-phase-commit": lambda: two_phase_commit.measure(folder, seconds=effort.seconds, rounds=effort.rounds),
         "bus": lambda: [bus.measure(folder, seconds=effort.seconds, rounds=effort.rounds)],
         "stopped-mails": lambda: [stopped_mails.measure(folder, orders=effort.away // 2, rounds=2)],
+        "tracing": lambda: [measure_tracing(folder, seconds=effort.seconds, rounds=effort.rounds)],
+        "mesh": lambda: measure_mesh(folder, seconds=effort.seconds, rounds=effort.rounds, calls=effort.calls // 2),
+        "control-plane": lambda: [measure_control_plane(folder, sidecars=effort.sidecars)],
         "incidents": lambda: [incidents.measure(folder, seconds=effort.seconds, buyers=effort.buyers)],
     }
 

@@ -13,10 +13,18 @@ from typing import Any
 import psutil
 
 from bench.system import MEBIBYTE, SOUK, System, running
+from souk.admin.process_status import MESH
 
 Usage = Mapping[str, float]
 """Seconds of CPU by kind of process."""
-_MARKS = {"bus.sock": "bus", "postgres": "postgres", "valkey": "valkey", "sandbox_server": "sandbox-bank"}
+SIDECARS, CONTROL_PLANE = "sidecars", "control plane"
+_MARKS = {
+    "/mesh/sidecars/": SIDECARS,
+    "bus.sock": "bus",
+    "postgres": "postgres",
+    "valkey": "valkey",
+    "sandbox_server": "sandbox-bank",
+}
 """What the command line of each kind contains; the first that fits is meant."""
 
 
@@ -27,7 +35,7 @@ class FleetSystem(System):
     @property
     def memory(self) -> float:
         """Resident memory of all its processes, in MiB; shared memory is divided among them (PSS)."""
-        return float(sum(one.memory_full_info().pss for one in self._family())) / MEBIBYTE
+        return sum(map(_memory, self._family()))
 
     @property
     def cpu(self) -> float:
@@ -44,6 +52,10 @@ class FleetSystem(System):
             except psutil.Error:
                 continue
         return found
+
+    def memory_of(self, kind: str) -> list[float]:
+        """Gives the memory of each process of a kind, in MiB, as `memory` counts it."""
+        return [_memory(one) for one in self._family() if _kind(_words(one)) == kind]
 
     def souk(self, command: str, *words: str) -> str:
         """Runs a `souk` command on the fleet's data directory; returns its output."""
@@ -79,10 +91,26 @@ def spent(before: Usage, after: Usage, orders: int) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda one: -one[1]))
 
 
+def _memory(one: psutil.Process) -> float:
+    """Gives the memory of a process in MiB; 0 of one that has just ended, as PostgreSQL's connections do."""
+    try:
+        return float(one.memory_full_info().pss) / MEBIBYTE
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def _words(one: psutil.Process) -> Sequence[str]:
+    try:
+        return one.cmdline()
+    except psutil.NoSuchProcess:
+        return ()
+
+
 def _kind(words: Sequence[str]) -> str:
     line = " ".join(words)
     if "serve" in words:
-        return words[words.index("serve") + 1]
+        name = words[words.index("serve") + 1]
+        return CONTROL_PLANE if name == MESH else name
     for mark, kind in _MARKS.items():
         if mark in line and "souk.cli" not in line:
             return kind

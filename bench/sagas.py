@@ -1,4 +1,5 @@
-"""Sagas of three steps beside DBOS's workflows of three steps, on the same PostgreSQL, in turns, each in a process.
+"""Sagas of three steps, and sagas that wait for a message, beside DBOS's workflows that do the same, on the same
+PostgreSQL, in turns, each in a process.
 
 DBOS is brought once into an environment of its own, which git ignores; it is no dependency of ours. Every step's result
 is recorded before the next one begins, by both; no step does anything.
@@ -34,9 +35,9 @@ _COUNTS = """
 """
 
 
-def measure(*, seconds: float, rounds: int) -> list[Section]:
-    """Measures both, in turns."""
-    section = Section("sagas")
+def measure(*, seconds: float, rounds: int, waiting: int) -> list[Section]:
+    """Measures both, in turns; `waiting` is how many wait at once."""
+    section, waits = Section("sagas"), Section("sagas that wait")
     binaries = find_binaries()
     if binaries is None:
         raise LookupError("no PostgreSQL is installed")
@@ -44,6 +45,8 @@ def measure(*, seconds: float, rounds: int) -> list[Section]:
     server = TemporaryPostgres(binaries, fsync="on", full_page_writes="on", max_connections="100")
     ours: list[Round] = []
     theirs: list[Round] = []
+    our_waits: list[Round] = []
+    their_waits: list[Round] = []
     try:
         server.start()
         own, other = (asyncio.run(server.create_database()) for _ in range(2))
@@ -53,10 +56,17 @@ def measure(*, seconds: float, rounds: int) -> list[Section]:
             ours.append(_run(server, (sys.executable, "-m", "bench.saga_flow", own, *arguments)))
             if peer is not None:
                 theirs.append(_run(server, (str(peer), str(_HERE / "dbos" / "flow.py"), other, *arguments)))
+            arguments = (str(CLIENTS), str(waiting))
+            own, other = (asyncio.run(server.create_database()) for _ in range(2))
+            our_waits.append(_run(server, (sys.executable, "-m", "bench.waiting_flow", own, *arguments)))
+            if peer is not None:
+                command = (str(peer), str(_HERE / "dbos" / "waiting.py"), other, *arguments)
+                their_waits.append(_run(server, command))
     finally:
         server.remove()
     _report(section, ours, theirs)
-    return [section]
+    _report_waits(waits, our_waits, their_waits)
+    return [section, waits]
 
 
 def _report(section: Section, ours: Sequence[Round], theirs: Sequence[Round]) -> None:
@@ -80,6 +90,21 @@ def _report(section: Section, ours: Sequence[Round], theirs: Sequence[Round]) ->
         Figure("  fsyncs of PostgreSQL's log", median(map(_each("fsyncs"), theirs)), "a workflow"),
         Figure("  commits", median(map(_each("commits"), theirs)), "a workflow"),
     )
+
+
+def _report_waits(section: Section, ours: Sequence[Round], theirs: Sequence[Round]) -> None:
+    section.details = {"souk": list(ours), "dbos": list(theirs)}
+    measures: list[tuple[str, str, Of]] = [
+        ("memory of the process", "KB a saga that waits", lambda one: max(_each("memory")(one), 1.0) / 1_024),
+        ("from the start to the wait", "ms a saga", lambda one: _each("started")(one) * 1_000),
+        ("from the message to the end", "ms a saga", lambda one: _each("ended")(one) * 1_000),
+    ]
+    if not theirs:
+        section.add(*(Figure(what, median(map(of, ours)), unit) for what, unit, of in measures))
+        return
+    pairs = list(zip(ours, theirs, strict=True))
+    section.add(*(_beside(what, unit, of, pairs) for what, unit, of in measures))
+    section.add(*(Figure(f"{_NAME}, {what}", median(map(of, theirs)), unit) for what, unit, of in measures))
 
 
 def _beside(what: str, unit: str, of: Of, pairs: Sequence[tuple[Round, Round]]) -> Figure:

@@ -87,6 +87,17 @@ def process(command: Sequence[str], log: Path, environment: Mapping[str, str] = 
 
 
 @contextmanager
+def process_with_lines(command: Sequence[str]) -> Iterator["subprocess.Popen[str]"]:
+    """Starts a process that reads lines and answers them; its input ends with the block, and it must end then."""
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdin is not None
+        try:
+            yield started
+        finally:
+            started.stdin.close()
+
+
+@contextmanager
 def running(
     data: Path, command: Sequence[str] = SOUK, options: Sequence[str] = (), environment: Mapping[str, str] = _NO_MORE
 ) -> Iterator[System]:

@@ -6,15 +6,25 @@ import logging
 import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 
 from souk.telemetry import logs
-from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures, here so that all share one
+from souk.testing.postgres import migrated_url, postgres_server, postgres_url  # noqa: F401 - fixtures that all share
 from tests.properties import register_profiles
+from tests.scheduling import NeighbourScheduling, groups_first
 
 register_profiles()
+
+# A client that says nothing gives up after 5 s, and a busy machine may stall for that long.
+for _kind in ("connect", "read", "write", "pool"):
+    setattr(DEFAULT_TIMEOUT_CONFIG, _kind, 60.0)
+
+# Where nothing sets up logging, rich would draw tracebacks with all their variables: seconds of work on a slow machine.
+structlog.dev.ConsoleRenderer.get_active().exception_formatter = structlog.dev.plain_traceback
 
 # The suites are in souk.testing; pytest rewrites their assertions as it does those of tests.
 pytest.register_assert_rewrite(
@@ -47,7 +57,7 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Lets `--dist loadgroup` see the groups.
+    """Lets `--dist loadgroup` see the groups, and puts them first.
 
     pytest-xdist 3.8 writes a test's group into an attribute that pytest 9.2 no longer takes the test's id
     from, so that every worker would start every shared system. A newer xdist has no such attribute.
@@ -55,6 +65,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if (named := getattr(item, "_nodeid", "")) and named != item.nodeid:
             item._id = type(item.id).parse(named)
+    groups_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> NeighbourScheduling | None:
+    """Makes the scheduler of `--dist loadgroup`."""
+    return NeighbourScheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 def pytest_collection_finish() -> None:

@@ -1,15 +1,21 @@
-"""Runs the stages of `make test`, `make test-engines` and `make test-full`, each with a line for its time.
+"""Runs the stages of `make test`, `test-engines`, `test-full` and `test-kubernetes`, each with a line for its time.
 
 python tools/checks.py test        formats, lint, types, imports, contracts, tests
 python tools/checks.py engines     the tests that need real engines, which tools/engines.py brings
 python tools/checks.py full        the tests that take long
+python tools/checks.py kubernetes  the tests of deploy/kubernetes on Kubernetes, which tools/engines.py brings
 """
 
+import hashlib
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,13 +23,23 @@ BIN = Path(sys.executable).parent
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-ra")
 # Tests of one group (`xdist_group`) run in one process and share what is slow to start, such as a whole system.
 SPREAD = ("--dist", "loadgroup", "-n")
-# Most tests wait: for processes that start, and for times that pass. So there are more workers than cores.
-WORKERS = "5"
+# Most tests wait: for processes that start, and for times that pass. So there are more workers than cores. Each one
+# more collects all tests once more, which takes 12 s of CPU.
+WORKERS = "4"
 FEWER = "3"  # some of whose tests load both cores by the fleets that they start
 FEWEST = "2"  # whose engines take much memory
+NO_ENGINES = ("--ignore", "tests/engines", "--ignore", "tests/kubernetes")
+QUICK = ("-m", "not full and not engines and not kubernetes", *NO_ENGINES)
+THOROUGH = (
+    *("-m", "(full or hypothesis) and not engines and not kubernetes", *NO_ENGINES),
+    *("--hypothesis-profile", "thorough"),
+)
 NOTHING_COLLECTED = 5
 # Tests start hundreds of processes of `souk`, and each would compile all modules if the first did not write them.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+MEMORY = Path("/dev/shm")
+ROOM = 6 << 30
+"""Bytes that must be free in memory for the files of the tests."""
 
 Stage = tuple[str, tuple[str, ...]]
 
@@ -33,23 +49,50 @@ STATIC: tuple[Stage, ...] = (
     ("types", (str(BIN / "mypy"),)),
     ("imports", (str(BIN / "lint-imports"),)),
     ("contracts", (sys.executable, "tools/contracts.py", "check")),
+    # Beside mypy, a core is free: what this compiles, no worker has to compile again.
+    ("collection", (*PYTEST, *QUICK, "--collect-only", "-qq")),
 )
 """Stages that change nothing, and so run concurrently."""
-TEST: tuple[Stage, ...] = (("tests", (*PYTEST, *SPREAD, WORKERS, "-m", "not full and not engines")),)
+TEST: tuple[Stage, ...] = (("tests", (*PYTEST, *SPREAD, WORKERS, *QUICK)),)
 ENGINES: tuple[Stage, ...] = (("engine tests", (*PYTEST, *SPREAD, FEWEST, "-m", "engines", "tests/engines")),)
-FULL: tuple[Stage, ...] = (
-    (
-        "properties",
-        (*PYTEST, *SPREAD, FEWER, "-m", "hypothesis and not full and not engines", "--hypothesis-profile", "thorough"),
-    ),
-    ("full tests", (*PYTEST, *SPREAD, FEWER, "-m", "full")),
-)
+FULL: tuple[Stage, ...] = (("full tests", (*PYTEST, *SPREAD, FEWER, *THOROUGH)),)
+
+KUBERNETES: tuple[Stage, ...] = (("Kubernetes tests", (*PYTEST, "-m", "kubernetes", "tests/kubernetes")),)
+
+
+@contextmanager
+def files_in_memory(memory: Path = MEMORY, room: int = ROOM) -> Iterator[tuple[str, ...]]:
+    """Has the tests keep their files in memory if there is room: a killed process's are there as on a disk.
+
+    Gives the arguments with which pytest does so. To copy a database of PostgreSQL for a test takes a third of the CPU
+    there, and SQLite waits for no disk. What a killed run leaves behind, the next one of this checkout removes.
+    """
+    # The paths of sockets below it must not be longer than below /tmp.
+    folder = memory / f"s-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:4]}"
+    shutil.rmtree(folder, ignore_errors=True)
+    if "TMPDIR" in os.environ or not memory.is_dir() or _free(memory) < room:
+        yield ()
+        return
+    folder.mkdir()
+    folder.chmod(0o711)  # engines that run as another user pass through it
+    ENVIRONMENT["TMPDIR"] = str(folder)
+    try:
+        yield ("--basetemp", str(folder / "p"))
+    finally:
+        del ENVIRONMENT["TMPDIR"]
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _free(memory: Path) -> int:
+    """Gives the bytes that are free there, and in the memory of this machine."""
+    available = [line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable")]
+    return min(shutil.disk_usage(memory).free, *(int(line.split()[1]) * 1024 for line in available))
 
 
 def _stage(name: str, command: tuple[str, ...]) -> int:
     """Runs a stage, and returns its exit status; prints its output when it fails."""
     began = time.monotonic()
-    done = subprocess.run(command, cwd=ROOT, check=False, text=True, capture_output=True)
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, check=False, text=True, capture_output=True)
     took = time.monotonic() - began
     if done.returncode:
         print(done.stdout, done.stderr, sep="", end="")
@@ -58,9 +101,16 @@ def _stage(name: str, command: tuple[str, ...]) -> int:
 
 
 def _tests(name: str, command: tuple[str, ...]) -> int:
-    """Runs pytest, and returns its exit status; its own summary is printed last and tells the time."""
+    """Runs pytest, and returns its exit status; its own summary is printed last and tells the time.
+
+    Ctrl-C reaches pytest, too, which then ends what its tests have started: that is waited for.
+    """
     print(f"       {name}", flush=True)
-    return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, check=False).returncode
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def main() -> int:
@@ -73,14 +123,18 @@ def main() -> int:
             stages = ENGINES
         case ["full"]:
             stages = FULL
+        case ["kubernetes"]:
+            stages = KUBERNETES
         case _:
             print(__doc__, file=sys.stderr)
             return 2
     with ThreadPoolExecutor() as threads:
         statuses = list(threads.map(lambda stage: _stage(*stage), static))
-    for name, command in stages:
-        status = _tests(name, command)
-        statuses.append(0 if stages is FULL and status == NOTHING_COLLECTED else status)
+    # Those of the other stages are larger: of engines in Java, of environments for the wheels.
+    with files_in_memory() if stages is TEST else nullcontext(()) as where:
+        for name, command in stages:
+            status = _tests(name, (*command, *where))
+            statuses.append(0 if stages is FULL and status == NOTHING_COLLECTED else status)
     return next((status for status in statuses if status), 0)
 
 

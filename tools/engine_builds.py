@@ -1,13 +1,14 @@
 """The kinds of engines that are built or put together from manifests in engines/<name>/."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,20 +60,79 @@ class Built(Engine):
 
 @dataclass(frozen=True)
 class GoProgram(Built):
-    """The main package of a Go module that the module in engines/<name>/ requires."""
+    """The main package of a Go module that the module in engines/<name>/ requires; or that module's own, `.`."""
 
     package: str = ""
+
+    @property
+    def programs(self) -> Mapping[str, str]:
+        """The packages that are built, by the names of their programs."""
+        return {self.file: self.package}
+
+    @property
+    def linked(self) -> str:
+        """What the linker is given."""
+        return ""
 
     def bring(self, folder: Path) -> None:
         needed("go", "a Go toolchain builds it")
         try:
-            run("go", "list", "-deps", "-f", "{{.Name}}", self.package, cwd=self.sources)
+            run("go", "list", "-deps", "-f", "{{.Name}}", *self.programs.values(), cwd=self.sources)
         except subprocess.CalledProcessError as error:
             raise LeftOut(f"its modules cannot be had: {last_lines(error)}") from error
+        flags = ("-trimpath", f"-ldflags={self.linked}")
         try:
-            run("go", "build", "-trimpath", "-o", str(folder / self.file), self.package, cwd=self.sources)
+            for file, package in self.programs.items():
+                run("go", "build", *flags, "-o", str(folder / file), package, cwd=self.sources)
         except subprocess.CalledProcessError as error:
             raise BuildFailed(last_lines(error)) from error
+
+
+@dataclass(frozen=True)
+class GoPrograms(GoProgram):
+    """Several main packages of one module, below `package`. `file` is the program of one; the others lie beside it."""
+
+    commands: tuple[str, ...] = ()
+    """The paths of the packages below `package`; a program has the last word of its package's."""
+
+    @property
+    def programs(self) -> Mapping[str, str]:
+        return {path.rpartition("/")[2]: f"{self.package}/{path}" for path in self.commands}
+
+    def found(self) -> Path | None:
+        return super().found() if all((self.destination / name).exists() for name in self.programs) else None
+
+
+@dataclass(frozen=True)
+class Kubernetes(GoPrograms):
+    """The programs of Kubernetes' control plane, and kubectl.
+
+    They learn their version from the linker, and refuse to speak of themselves as 0.0.0.
+    """
+
+    @property
+    def linked(self) -> str:
+        number = self.version.rpartition("-")[0]
+        major, minor, _ = number.split(".")
+        packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+        values = {"gitVersion": f"v{number}", "gitMajor": major, "gitMinor": minor}
+        words = (f"-X {package}.{name}={value}" for package in packages for name, value in values.items())
+        return f"-s -w {' '.join(words)}"
+
+
+@dataclass(frozen=True)
+class GoModuleFiles(Built):
+    """A folder of a Go module, such as its definitions for Kubernetes; nothing is built."""
+
+    module: str = ""
+
+    def bring(self, folder: Path) -> None:
+        needed("go", "Go fetches it")
+        try:
+            found = json.loads(run("go", "mod", "download", "-json", self.module, cwd=self.sources))
+        except subprocess.CalledProcessError as error:
+            raise LeftOut(f"its module cannot be had: {last_lines(error)}") from error
+        shutil.copytree(Path(found["Dir"]) / self.file, folder / self.file, copy_function=shutil.copyfile)
 
 
 @dataclass(frozen=True)

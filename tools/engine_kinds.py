@@ -43,13 +43,13 @@ def last_lines(error: subprocess.CalledProcessError) -> str:
 class Engine(ABC):
     """One engine; `file` is its path in its folder, and `takes` says how long its installation takes.
 
-    One that is `for_bench` is no test's: it is installed only by its name.
+    One that is `on_request` is installed only by its name: it takes long, and `make test-engines` does without.
     """
 
     name: str
     file: str
     takes: str
-    for_bench: bool = field(default=False, kw_only=True)
+    on_request: bool = field(default=False, kw_only=True)
 
     @property
     @abstractmethod
@@ -76,7 +76,7 @@ class Engine(ABC):
     def why_not(self) -> str:
         """Gives the reason why the engine is not installed."""
         reason = self._why.read_text() if self._why.exists() else "not installed yet"
-        by = f"`python tools/engines.py install {self.name}`" if self.for_bench else "make test-engines"
+        by = f"`python tools/engines.py install {self.name}`" if self.on_request else "make test-engines"
         return f"{self.name}: {reason} ({by} installs it)"
 
     def install(self) -> Path:

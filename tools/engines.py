@@ -1,6 +1,6 @@
 """Real engines for tests: brings them here, and says where they are.
 
-    python tools/engines.py install [NAME]   brings those that are not here yet; with a name, that one
+    python tools/engines.py install [NAME]   brings those that are not here yet; with names, these
     python tools/engines.py list             what there is, and what is not, and why
     python tools/engines.py path NAME        where an engine is; fails with the reason when it is not here
 
@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from engine_builds import GoProgram, MavenClassPath, MavenProgram, PythonProgram
+from engine_builds import GoModuleFiles, GoProgram, GoPrograms, Kubernetes, MavenClassPath, MavenProgram, PythonProgram
 from engine_kinds import (
     BuildFailed,
     Debian,
@@ -46,6 +46,7 @@ ALL: tuple[Engine, ...] = (
     DebianOnLibraries(
         "pgbouncer", "usr/sbin/pgbouncer", "seconds", package="pgbouncer", libraries=("libc-ares2", "libevent-2.1-7")
     ),
+    Debian("prometheus", "usr/bin/prometheus", "seconds", package="prometheus"),
     RABBITMQ,
     MavenClassPath("kafka", "lib", "a minute", r"<kafka.version>([0-9.]+)<", "pom.xml"),
     MavenClassPath("elasticmq", "lib", "a minute", r"<elasticmq.version>([0-9.]+)<", "pom.xml"),
@@ -88,7 +89,7 @@ ALL: tuple[Engine, ...] = (
         r"require github.com/traefik/traefik/v3 v([0-9.]+)",
         "go.mod",
         "github.com/traefik/traefik/v3/cmd/traefik",
-        for_bench=True,
+        on_request=True,
     ),
     GoProgram(
         "jaeger",
@@ -97,6 +98,88 @@ ALL: tuple[Engine, ...] = (
         r"require github.com/jaegertracing/jaeger v([0-9.]+)",
         "go.mod",
         "github.com/jaegertracing/jaeger/cmd/jaeger",
+    ),
+    Kubernetes(
+        "kubernetes",
+        "kubectl",
+        "10 to 40 minutes",
+        r"require k8s.io/kubernetes v([0-9.]+)",
+        "go.mod",
+        "k8s.io/kubernetes/cmd",
+        ("kubectl", "kube-apiserver", "kube-controller-manager", "kube-scheduler"),
+        on_request=True,
+    ),
+    GoProgram(
+        "etcd36",
+        "etcd",
+        "half a minute",
+        r"require go.etcd.io/etcd/server/v3 v([0-9.]+)",
+        "go.mod",
+        "go.etcd.io/etcd/server/v3",
+        on_request=True,
+    ),
+    GoProgram(
+        "kwok",
+        "kwok",
+        "3 to 10 minutes",
+        r"require sigs.k8s.io/kwok v([0-9.]+)",
+        "go.mod",
+        "sigs.k8s.io/kwok/cmd/kwok",
+        on_request=True,
+    ),
+    GoProgram(
+        "coredns",
+        "coredns",
+        "1 to 8 minutes",
+        r"require github.com/coredns/coredns v([0-9.]+)",
+        "go.mod",
+        ".",
+        on_request=True,
+    ),
+    GoProgram(
+        "kubeconform",
+        "kubeconform",
+        "half a minute",
+        r"require github.com/yannh/kubeconform v([0-9.]+)",
+        "go.mod",
+        "github.com/yannh/kubeconform/cmd/kubeconform",
+        on_request=True,
+    ),
+    GoModuleFiles(
+        "gateway-api",
+        "config/crd/standard",
+        "seconds",
+        r"require sigs.k8s.io/gateway-api v([0-9.]+)",
+        "go.mod",
+        "sigs.k8s.io/gateway-api",
+        on_request=True,
+    ),
+    GoModuleFiles(
+        "istio-crds",
+        "manifests/charts/base/files",
+        "seconds",
+        r"require istio.io/istio v([0-9.]+-[0-9]+)",
+        "go.mod",
+        "istio.io/istio",
+        on_request=True,
+    ),
+    GoPrograms(
+        "istio",
+        "istioctl",
+        "10 to 40 minutes",
+        r"istio.io/istio v([0-9.]+-[0-9]+)",
+        "go.mod",
+        "istio.io/istio",
+        ("istioctl/cmd/istioctl", "pilot/cmd/pilot-discovery"),
+        on_request=True,
+    ),
+    GoProgram(
+        "otelcol",
+        "otelcol",
+        "2 to 10 minutes",
+        r"go.opentelemetry.io/collector/otelcol v([0-9.]+)",
+        "go.mod",
+        ".",
     ),
 )
 
@@ -148,9 +231,9 @@ def main() -> int:
     """Runs the command line; returns the exit status."""
     match sys.argv[1:]:
         case ["install"]:
-            return install([one for one in ALL if not one.for_bench])
-        case ["install", name]:
-            return install([named(name)])
+            return install([one for one in ALL if not one.on_request])
+        case ["install", *names]:
+            return install([named(name) for name in names])
         case ["list"]:
             return show()
         case ["path", name]:

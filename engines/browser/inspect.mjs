@@ -1,57 +1,19 @@
 // Uses the page for people in a real browser, as a person does, and prints what it found as one JSON object.
 //
 //   node inspect.mjs BROWSER URL [FOLDER]      FOLDER gets a picture of each page
-import axe from "axe-core";
-import { chromium } from "playwright-core";
+import { judged, started, wide } from "./chromium.mjs";
 
 const [executablePath, url, folder] = process.argv.slice(2);
 const SCHEMES = ["light", "dark"];
 const WIDTHS = [1280, 390, 320];
 const NOWHERE = "no-such-word";
-const STANDARD = { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] };
-// Nothing but loopback has an address, so that the browser itself asks its maker's hosts for nothing.
-const args = ["--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"];
-
-const browser = await chromium.launch({ executablePath, args });
-const noise = []; // what a person would find in the console
-const requests = []; // where the page asked for anything
-
-async function open(path, options) {
-  const page = await (await browser.newContext(options)).newPage();
-  page.on("console", (message) => ["error", "warning"].includes(message.type()) && noise.push(message.text()));
-  page.on("pageerror", (error) => noise.push(String(error)));
-  page.on("request", (request) => requests.push(request.url()));
-  await page.goto(url + path);
-  return page;
-}
+const browser = await started(executablePath, url);
+const { open, noise, requests, refused } = browser;
 
 const picture = (page, name) => folder && page.screenshot({ path: `${folder}/${name}.png` });
 
 async function openAll(page) {
   await page.evaluate(() => document.querySelectorAll("details").forEach((one) => (one.open = true)));
-}
-
-async function judged(page) {
-  await page.evaluate(axe.source);
-  const { violations, incomplete, passes } = await page.evaluate((standard) => window.axe.run(standard), STANDARD);
-  const contrast = (rules) => rules.filter((rule) => rule.id === "color-contrast").flatMap((rule) => rule.nodes);
-  return {
-    violations: violations.flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.html} ${node.failureSummary}`)),
-    undecided: contrast(incomplete).map((node) => `${node.html} ${node.failureSummary}`),
-    compared: contrast(passes).length,
-  };
-}
-
-// What cannot be read without scrolling the page sideways: wider than the window, and in no box that scrolls.
-async function wide(page) {
-  return page.evaluate(() => {
-    const scrolls = (node) => node && (/auto|scroll/.test(getComputedStyle(node).overflowX) || scrolls(node.parentElement));
-    const out = [...document.querySelectorAll("body *")].filter(
-      (node) => node.getClientRects().length && node.getBoundingClientRect().right > innerWidth + 0.5 && !scrolls(node.parentElement),
-    );
-    const root = document.scrollingElement;
-    return { page: root.scrollWidth - root.clientWidth, nodes: out.map((node) => node.outerHTML.slice(0, 200)) };
-  });
 }
 
 async function layouts() {
@@ -78,11 +40,11 @@ async function filtered() {
     found[words] = await page.evaluate(() => {
       const shown = (node) => node.checkVisibility();
       const entries = (node) => [...node.querySelectorAll("details, tr[id]")].filter(shown);
-      const sections = [...document.querySelectorAll("main section")].filter(shown);
+      const sections = [...document.querySelectorAll("main section:not(#try-caller)")].filter(shown);
       return {
         sections: sections.map((one) => one.querySelector("h2").textContent),
         empty: sections.filter((one) => !entries(one).length).map((one) => one.querySelector("h2").textContent),
-        entries: entries(document).map((one) => one.textContent.toLowerCase()),
+        entries: sections.flatMap(entries).map((one) => one.textContent.toLowerCase()),
         status: document.querySelector("[role=status]")?.innerText ?? "",
       };
     });
@@ -96,7 +58,7 @@ async function filtered() {
 async function byKeyboard() {
   const page = await open("/docs", { viewport: { width: 1280, height: 844 } });
   const wanted = await page.evaluate(() => {
-    const usable = [...document.querySelectorAll("a, input, button, summary")].filter((node) => node.checkVisibility());
+    const usable = [...document.querySelectorAll("a, input, select, button, summary")].filter((node) => node.checkVisibility());
     usable.forEach((node, index) => (node.dataset.order = index));
     return usable.length;
   });
@@ -137,17 +99,53 @@ async function fragments() {
   return { code, schema, shown };
 }
 
+// A request is tried from the page: by nobody, and by a demo account; the answers as a person reads them.
+async function tried() {
+  const page = await open("/docs", { viewport: { width: 1280, height: 1000 } });
+  const login = page.locator("#try-login");
+  const send = async (operation, fill = async () => {}) => {
+    const entry = page.locator(`#${operation}`);
+    if (!(await entry.evaluate((node) => node.open))) await entry.locator("summary").click();
+    await fill(entry);
+    await entry.getByRole("button", { name: "Send" }).click();
+    await entry.locator("output strong").waitFor();
+    await page.waitForFunction((id) => !document.querySelector(`#${id} output`).innerText.startsWith("Sending"), operation);
+    await picture(page, `tried-${operation}`);
+    return entry.locator("output").innerText();
+  };
+  const nobody = await send("placeOrder");
+  await page.locator("#try-account").selectOption({ label: "a customer" });
+  await login.getByRole("button", { name: "Log in" }).click();
+  await page.waitForFunction(() => document.querySelector("#try-login output").innerText.startsWith("Logged in"));
+  const caller = await login.locator("output").innerText();
+  const order = await send("placeOrder");
+  const again = await send("placeOrder");
+  const id = /"id": "(ORD-[^"]+)"/.exec(order)?.[1] ?? "";
+  const read = await send("getOrder", (entry) => entry.locator("input[name=id]").fill(id));
+  const found = await send("searchProducts", (entry) => entry.locator("input[name=q]").fill("mug & <b>"));
+  await login.getByRole("button", { name: "Log out" }).click();
+  const gone = await send("getOrder", (entry) => entry.locator("input[name=id]").fill(id));
+  const wrong = await (async () => {
+    await login.locator("input[name=email]").fill("demo@souk.test");
+    await login.locator("input[name=password]").fill("wrong-password");
+    await login.getByRole("button", { name: "Log in" }).click();
+    await page.waitForFunction(() => /^\d/.test(document.querySelector("#try-login output").innerText));
+    return login.locator("output").innerText();
+  })();
+  const judgement = await judged(page);
+  await page.context().close();
+  return { nobody, caller, order, again, id, read, found, gone, wrong, violations: judgement.violations };
+}
+
 // Where a browser ends up that asks for the bare address, and for what does not exist.
 async function others() {
   const root = await open("/", {});
   const landed = new URL(root.url()).pathname;
   await root.context().close();
-  const before = [...noise];
   const missing = await open("/nothing/here", { viewport: { width: 390, height: 844 } });
   const text = await missing.evaluate(() => document.body.innerText);
   await picture(missing, "missing-390");
   await missing.context().close();
-  noise.splice(0, noise.length, ...before); // a 404 is an error to the console, and is meant here
   return { landed, text };
 }
 
@@ -157,7 +155,8 @@ try {
     filtered: await filtered(),
     keyboard: await byKeyboard(),
     fragments: await fragments(),
-    others: await others(),
+    others: await refused(others),
+    tried: await refused(tried),
   };
   console.log(JSON.stringify({ ...found, noise, requests }));
 } finally {

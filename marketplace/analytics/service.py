@@ -12,6 +12,7 @@ from marketplace.analytics.consumers import SUBSCRIPTIONS, consumers
 from marketplace.analytics.deps import Deps
 from marketplace.analytics.ports import Past
 from marketplace.analytics.servicer import AnalyticsServicer
+from marketplace.analytics.store.accounts import ACCOUNTS
 from marketplace.analytics.use_cases.rebuild_figures import FiguresProjection
 from souk.sdk import Service, ServiceContext, ServiceParts
 
@@ -26,6 +27,7 @@ async def build(context: ServiceContext, past: Past | None = None) -> ServicePar
         servicer=AnalyticsServicer(deps),
         consumers=consumers(deps),
         collectors=counts.collectors(),
+        accounts=ACCOUNTS,
         projections={"figures": FiguresProjection(deps, past or OrderPast(context.channel("order")))},
     )
 
@@ -36,4 +38,5 @@ service = Service(
     build=build,
     migrations=files("marketplace.analytics") / "migrations",
     subscriptions=SUBSCRIPTIONS,
+    calls=("order",),
 )

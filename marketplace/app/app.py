@@ -5,13 +5,14 @@ calls `order/servicer.py`, which calls `order/use_cases/place_order.py`.
 """
 
 from marketplace.analytics.service import service as analytics
+from marketplace.app.invariants import INVARIANTS
 from marketplace.inventory.service import service as inventory
 from marketplace.notification.service import service as notification
 from marketplace.order.service import service as order
 from marketplace.payment.service import service as payment
 from marketplace.product.service import service as product
 from marketplace.user.service import service as user
-from souk.sdk import App, Emulator, TokenIssuer
+from souk.sdk import App, Emulator, Subject, TokenIssuer
 
 app = App(
     name="marketplace",
@@ -26,6 +27,13 @@ app = App(
         login_method="/shop.user.v1.UserService/CreateToken",
         logout_method="/shop.user.v1.UserService/Logout",
     ),
+    demo_logins={
+        "a customer": {"email": "demo@souk.test", "password": "demo-password"},
+        "an admin": {"email": "admin@souk.test", "password": "admin-password"},
+    },
+    python_client="souk_client",
+    invariants=INVARIANTS,
+    subjects=(Subject(path="orders", name="Order", prefix="ORD-"),),
     emulators=(
         # Replicas of Payment share one bank. Its book is in the folder in which a single Payment keeps it.
         Emulator(
@@ -42,6 +50,7 @@ app = App(
                 "{socket}",
             ),
             settings={"provider_key_file": "{folder}/provider-key"},
+            stands_for="card-provider",
         ),
     ),
 )

@@ -69,10 +69,10 @@ class Action(Enum):
 class Move(Enum):
     """A move of pieces between available, reserved and sold. Only a HOLD can fail for want of stock."""
 
-    HOLD = "available -> reserved"
-    PUT_BACK = "reserved -> available"
-    SELL = "reserved -> sold"
-    TAKE_BACK = "sold -> available"
+    HOLD = "available → reserved"
+    PUT_BACK = "reserved → available"
+    SELL = "reserved → sold"
+    TAKE_BACK = "sold → available"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,13 @@ TABLE: dict[tuple[State | None, Action], Change | Refused] = {
 def decide(state: State | None, action: Action) -> Change | Refused:
     """Decides what an action does to a reservation in a state; None is the state of an unknown key."""
     return TABLE[state, action]
+
+
+def moves_between(before: State | None, after: State) -> tuple[Move, ...]:
+    """Returns the moves of the action that leads from one state to another; those of a prepared sale for a new key that
+    is sold at once."""
+    changes = (change for (state, _), change in TABLE.items() if state is before and isinstance(change, Change))
+    return next((one.moves for one in changes if one.state is after), (Move.HOLD, Move.SELL) if before is None else ())
 
 
 def in_product_order(items: Sequence[Item]) -> tuple[Item, ...]:

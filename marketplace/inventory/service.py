@@ -6,11 +6,13 @@ from importlib.resources import files
 from shop.inventory.v1 import inventory_pb2 as pb
 
 from marketplace.inventory.adapters.decisions import OrderDecisions
-from marketplace.inventory.background import tasks
+from marketplace.inventory.background import OpenReservations, tasks
 from marketplace.inventory.demo import load_demo
 from marketplace.inventory.deps import Deps
 from marketplace.inventory.ports import NoHints, ShortageHints
 from marketplace.inventory.servicer import InventoryServicer
+from marketplace.inventory.store.accounts import ACCOUNTS
+from marketplace.inventory.store.records import records
 from marketplace.inventory.store.stock import StockStore
 from souk.sdk import Service, ServiceContext, ServiceParts, TwoPhaseParticipant, TwoPhaseResolver
 
@@ -27,7 +29,15 @@ async def build(context: ServiceContext) -> ServiceParts:
     """Puts the service together."""
     deps = deps_of(context)
     resolver = TwoPhaseResolver(deps.participant, OrderDecisions(partial(context.channel, "order")).decision)
-    return ServiceParts(servicer=InventoryServicer(deps), tasks=tasks(deps, resolver), demo=partial(load_demo, deps))
+    reservations = OpenReservations()
+    return ServiceParts(
+        servicer=InventoryServicer(deps),
+        tasks=tasks(deps, resolver, reservations),
+        demo=partial(load_demo, deps),
+        collectors=reservations.collectors(),
+        accounts=ACCOUNTS,
+        records=records,
+    )
 
 
 def _hints(context: ServiceContext) -> ShortageHints:
@@ -44,4 +54,5 @@ service = Service(
     contract=pb.DESCRIPTOR.services_by_name["InventoryService"],
     build=build,
     migrations=files("marketplace.inventory") / "migrations",
+    calls=("order",),
 )

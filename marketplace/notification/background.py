@@ -23,6 +23,15 @@ class OutcomeCounts:
         self.collector.labels(outcome=outcome).inc()
 
 
+def message_counts() -> tuple[OutcomeCounts, OutcomeCounts, OutcomeCounts]:
+    """Makes the counts of mails, of text messages, and of messages to browsers."""
+    return (
+        OutcomeCounts("souk_notification_mails", "Mails"),
+        OutcomeCounts("souk_notification_texts", "Text messages"),
+        OutcomeCounts("souk_notification_pushes", "Messages to browsers"),
+    )
+
+
 def tasks(
     postman: Postman, sms: SmsSender | None, push: PushSender | None
 ) -> Mapping[str, Callable[[], Awaitable[None]]]:

@@ -11,7 +11,7 @@ from marketplace.notification.adapters.twilio import TwilioSms
 from marketplace.notification.adapters.user_contacts import UserContacts
 from marketplace.notification.adapters.vapid import Vapid, read_key
 from marketplace.notification.adapters.web_push import SERVICES, WebPush
-from marketplace.notification.background import OutcomeCounts, tasks
+from marketplace.notification.background import message_counts, tasks
 from marketplace.notification.consumers import SUBSCRIPTIONS, consumers
 from marketplace.notification.deps import Deps, Pushing
 from marketplace.notification.domain import MailRate
@@ -30,10 +30,8 @@ async def build(context: ServiceContext, postman: Postman | None = None) -> Serv
     """Puts the service together; tests pass another postman."""
     settings = read_settings(context.settings)
     postman = postman or _postman(context, settings)
-    sms = None if settings.sms is None else TwilioSms(settings.sms, context.clock)
-    mails = OutcomeCounts("souk_notification_mails", "Mails")
-    texts = OutcomeCounts("souk_notification_texts", "Text messages")
-    pushes = OutcomeCounts("souk_notification_pushes", "Messages to browsers")
+    sms = None if settings.sms is None else TwilioSms(settings.sms, context.clock, context.tracer)
+    mails, texts, pushes = message_counts()
     pushing = _pushing(context, settings.push, pushes.count)
     deps = Deps(
         contacts=UserContacts(context.channel("user")),
@@ -59,14 +57,14 @@ def _postman(context: ServiceContext, settings: NotificationSettings) -> Postman
     if settings.smtp is None:
         return EmlPostman(context.folder / MAILBOX, settings.sender)
     connections = SmtpConnections(settings.smtp, settings.sender.domain, context.clock)
-    return SmtpPostman(connections, settings.sender, context.clock)
+    return SmtpPostman(connections, settings.sender, context.clock, tracer=context.tracer)
 
 
 def _pushing(context: ServiceContext, settings: PushSettings | None, count: Callable[[str], None]) -> Pushing | None:
     if settings is None:
         return None
     vapid = Vapid(read_key(settings.key.encode()), settings.contact, context.clock)
-    sender = WebPush(vapid, context.clock, settings.services or SERVICES)
+    sender = WebPush(vapid, context.clock, settings.services or SERVICES, context.tracer)
     return Pushing(sender, vapid.public_key, count)
 
 
@@ -76,4 +74,6 @@ service = Service(
     build=build,
     subscriptions=SUBSCRIPTIONS,
     settings=SETTINGS,
+    calls=("user",),
+    reaches=("smtp", "sms", "push_key"),
 )

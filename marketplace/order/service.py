@@ -26,6 +26,7 @@ from marketplace.order.store.history import OrderHistory
 from marketplace.order.store.orders import OrderStore
 from marketplace.order.store.projection import ReadModelProjection
 from marketplace.order.store.read_model import READ_MODEL
+from marketplace.order.store.records import records
 from marketplace.order.use_cases.find_lost_charges import FindLostCharges
 from souk.sdk import (
     DatabaseNeeds,
@@ -78,6 +79,7 @@ async def build(context: ServiceContext) -> ServiceParts:
         collectors=(*lost.collectors(find.progress), *differing.collectors()),
         projections={READ_MODEL: ReadModelProjection(context.database, orders.read_model)},
         history=OrderHistory(context.database, context.name),
+        records=records,
     )
 
 
@@ -96,7 +98,14 @@ def _two_phase(context: ServiceContext, outcomes: PlacingOutcomes) -> TwoPhaseCo
     placing = PlaceOrderAtOnce(outcomes, InventoryTransactions(stock), PaymentTransactions(payments))
     owner, numbers, faults = context.instance, SagaSettings(), context.faults
     return TwoPhaseCoordinator(
-        context.database, [placing.action], context.clock, owner, numbers, faults, service=context.name
+        context.database,
+        [placing.action],
+        context.clock,
+        owner,
+        numbers,
+        faults,
+        service=context.name,
+        tracer=context.tracer,
     )
 
 
@@ -129,4 +138,5 @@ service = Service(
     settings=SETTINGS,
     needs=_needs,
     subscriptions=SUBSCRIPTIONS,
+    calls=("product", "user", "inventory", "payment"),
 )

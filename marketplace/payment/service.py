@@ -9,7 +9,7 @@ from shop.payment.v1 import payment_pb2 as pb
 
 from marketplace.payment.adapters.api_key import ApiKey
 from marketplace.payment.adapters.decisions import OrderDecisions
-from marketplace.payment.adapters.guarded_provider import BREAKER, GuardedProvider
+from marketplace.payment.adapters.guarded_provider import BREAKER, CARD_PROVIDER, GuardedProvider
 from marketplace.payment.adapters.http_provider import HttpProvider
 from marketplace.payment.adapters.in_process_provider import InProcessProvider
 from marketplace.payment.adapters.sandbox.bank import SandboxBank
@@ -20,7 +20,9 @@ from marketplace.payment.deps import Deps
 from marketplace.payment.ports import CardProvider
 from marketplace.payment.servicer import PaymentServicer
 from marketplace.payment.settings import SETTINGS, ProviderSettings, ReconcileSettings, read_settings
+from marketplace.payment.store.accounts import ACCOUNTS
 from marketplace.payment.store.provider_book import require_same_book
+from marketplace.payment.store.records import records
 from marketplace.payment.use_cases.reconcile_provider import ReconcileProvider
 from souk.sdk import (
     MICROSECONDS,
@@ -64,8 +66,10 @@ async def build(context: ServiceContext) -> ServiceParts:
             "two-phase commits in doubt": resolver.run,
         },
         demo=partial(load_demo, deps),
-        breakers={"card-provider": breaker, "card-provider-in-background": in_background},
+        breakers={CARD_PROVIDER: breaker, f"{CARD_PROVIDER}/in-background": in_background},
         collectors=differences.collectors(reconcile.memory),
+        accounts=ACCOUNTS,
+        records=records,
     )
 
 
@@ -101,4 +105,6 @@ service = Service(
     migrations=files("marketplace.payment") / "migrations",
     subscriptions=SUBSCRIPTIONS,
     settings=SETTINGS,
+    calls=("order",),
+    reaches=("provider_url",),
 )

@@ -30,7 +30,9 @@ async def build(context: ServiceContext) -> ServiceParts:
     """Puts the service together."""
     settings = read_settings(context.settings)
     alone = context.database.dialect.name == "sqlite"
-    cache = ReadCache(context.name, context.clock, context.redis, alone=alone, settings=settings.cache)
+    cache = ReadCache(
+        context.name, context.clock, context.redis, alone=alone, settings=settings.cache, tracer=context.tracer
+    )
     breaker = Breaker(BREAKER)
     engine = _engine(context, settings, breaker)
     deps = Deps(context.database, ProductStore(context.outbox), cache, context.clock, engine)
@@ -48,7 +50,7 @@ async def build(context: ServiceContext) -> ServiceParts:
         tasks=tasks,
         demo=partial(load_demo, deps),
         breakers={} if engine is None else {"search-engine": breaker},
-        collectors=metrics.collectors(indexer, keeper),
+        collectors=(*metrics.collectors(indexer, keeper), cache),
         projections={} if projection is None else {SEARCH_INDEX: projection},
     )
 

@@ -70,4 +70,5 @@ service = Service(
     build=build,
     migrations=files("marketplace.user") / "migrations",
     settings=SETTINGS,
+    calls=("order", "payment"),
 )

@@ -38,7 +38,16 @@ async def operating_on(data: Path) -> AsyncIterator[grpc.aio.Channel]:
     Raises ConfigurationError when no system runs there, when it is another user's, and for calls inside the block
     that it refuses.
     """
-    path = _control_socket(data)
+    async with answered_at(_control_socket(data), data) as channel:
+        yield channel
+
+
+@asynccontextmanager
+async def answered_at(path: Path, data: Path) -> AsyncIterator[grpc.aio.Channel]:
+    """Gives a channel to a socket of the system on a data directory.
+
+    Raises ConfigurationError for calls inside the block that are refused.
+    """
     try:
         async with connection(str(path)) as channel:
             yield channel
@@ -46,9 +55,26 @@ async def operating_on(data: Path) -> AsyncIterator[grpc.aio.Channel]:
         raise ConfigurationError(_why(error, data)) from error
 
 
-def require_running(data: Path) -> None:
-    """Raises ConfigurationError when no system runs on a data directory, or when it is another user's."""
-    _control_socket(data)
+def is_served(path: Path) -> bool:
+    """Tells whether a process listens on a socket. Raises PermissionError if it is another user's."""
+    try:
+        with socket.socket(socket.AF_UNIX) as trial:
+            trial.setblocking(False)  # one that hangs takes no connection any more, and nobody is to hang with it
+            trial.connect(str(path))
+    except PermissionError:
+        raise
+    except BlockingIOError:
+        return True
+    except OSError:
+        # There is no socket, or it was left by a process that was killed.
+        return False
+    return True
+
+
+def require_running(data: Path, up: str = "") -> None:
+    """Raises ConfigurationError when no system runs on a data directory, or when it is another user's. `up` is the
+    command that starts what is needed; without one, that which fits the directory."""
+    _control_socket(data, up)
 
 
 def runs(data: Path) -> bool:
@@ -60,20 +86,17 @@ def runs(data: Path) -> bool:
     return True
 
 
-def _control_socket(data: Path) -> Path:
+def _control_socket(data: Path, up: str = "") -> Path:
     path = DataLayout(data.resolve()).control
     try:
-        with socket.socket(socket.AF_UNIX) as trial:
-            trial.connect(str(path))
+        if not is_served(path):
+            raise ConfigurationError(_nothing_runs(data, up))
     except PermissionError:
         raise ConfigurationError(not_ours(data)) from None
-    except OSError:
-        # There is no socket, or it was left by a system that was killed.
-        raise ConfigurationError(_nothing_runs(data)) from None
     return path
 
 
-def _nothing_runs(data: Path) -> str:
+def _nothing_runs(data: Path, up: str = "") -> str:
     if is_held(data):
         return f"the system on {data} is starting, or ending; ask again in a moment"
     left = _left(data)
@@ -81,7 +104,7 @@ def _nothing_runs(data: Path) -> str:
         return f"the supervisor on {data} was killed, and what it left is ending: {left}; ask again in a moment"
     # With a plain `souk up`, a directory that holds only a fleet's data would start as one process, without that data.
     fleet = DataLayout(data.resolve()).processes.parent.is_dir() and not any(data.glob("*.db"))
-    up = "souk up --topology fleet" if fleet else "souk up"
+    up = up or ("souk up --topology fleet" if fleet else "souk up")
     return f"no system runs on {data}; start one with `{up} --data {data}`, or name another with --data"
 
 
@@ -159,3 +182,22 @@ async def ask_all(views: Iterable[View], question: Ask[T], patience: float = PAT
 async def status(process: "fleet_pb2_grpc.ProcessAsyncStub") -> fleet_pb2.GetStatusResponse:
     """Gets the status of a process: a question for `ask`."""
     return await process.GetStatus(fleet_pb2.GetStatusRequest())
+
+
+def control_plane_socket(data: Path, needed: str = "this") -> Path:
+    """Finds the socket of the control plane of the fleet on a data directory.
+
+    Raises ConfigurationError, in one line, when no fleet runs there, or one without a mesh, which `needed` needs.
+    """
+    up = "souk up --topology fleet --mesh"
+    require_running(data, up)
+    path = DataLayout(data.resolve()).control_plane
+    if is_served(path):
+        return path
+    if path.exists():
+        raise ConfigurationError(
+            f"the control plane of the fleet on {data} is starting; ask again in a moment, or see `souk logs mesh`"
+        )
+    raise ConfigurationError(
+        f"{needed} needs a mesh, and the system on {data} has no mesh; start it with `{up} --data {data}`"
+    )

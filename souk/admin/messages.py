@@ -3,7 +3,19 @@
 from google.protobuf.timestamp_pb2 import Timestamp
 from soukapi.v1 import fleet_pb2
 
-from souk.admin.process_status import APPLICATION, EMULATOR, ENGINE, GATEWAY, NO_LOG, SERVICE, SYSTEM, View
+from souk.admin.process_status import (
+    APPLICATION,
+    CONTROL_PLANE,
+    EMULATOR,
+    ENGINE,
+    GATEWAY,
+    NO_LOG,
+    SERVICE,
+    SIDECAR,
+    SYSTEM,
+    View,
+    answering,
+)
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.resilience.breaker.breaker import State
 from souk.runtime.calls.breaker_registry import Guard, Mode
@@ -18,8 +30,8 @@ MODES: dict[fleet_pb2.BreakerMode.ValueType, Mode] = {
 }
 MODE_NUMBERS = {mode: number for number, mode in MODES.items()}
 KINDS: dict[str, fleet_pb2.ProcessKind.ValueType] = {
-    kind: fleet_pb2.ProcessKind.Value(f"PROCESS_KIND_{kind.upper()}")
-    for kind in (SERVICE, GATEWAY, EMULATOR, ENGINE, SYSTEM, APPLICATION)
+    kind: fleet_pb2.ProcessKind.Value(f"PROCESS_KIND_{kind.upper().replace(' ', '_')}")
+    for kind in (SERVICE, GATEWAY, EMULATOR, ENGINE, SYSTEM, APPLICATION, SIDECAR, CONTROL_PLANE)
 }
 
 
@@ -35,9 +47,14 @@ def process(view: View, status: fleet_pb2.GetStatusResponse | None) -> fleet_pb2
         restarts=view.restarts,
         started_at=timestamp(view.started_at) if view.started_at else None,
         why=view.why,
+        version=view.version,
         log="" if view.log == NO_LOG else str(view.log),
         status=status,
         resident_bytes=family_bytes(view.pid) if view.pid else 0,
+        control=view.control if answering(view) else "",
+        isolated=view.isolated,
+        not_isolated=view.not_isolated,
+        egress=view.egress,
     )
 
 

@@ -15,8 +15,8 @@ from souk.events.parked_store import EventRecord, ParkedDecision
 from souk.kernel.clock import Clock
 from souk.runtime.config.settings import DataSettings
 from souk.runtime.service import Service
-from souk.saga import parked
 from souk.saga.definition import SagaRef
+from souk.saga.operator import parked
 from souk.saga.operator.actions import ActionRequest, RunAction, act
 from souk.saga.states import StepState
 from souk.store.database import Database, Transaction
@@ -86,13 +86,13 @@ class Parking:
     def __init__(self, databases: dict[str, Database], at_work: bool) -> None:
         self._databases, self.at_work = databases, at_work
 
-    async def all(self) -> list[Parked]:
-        """Lists what is parked, service by service, steps before events, the oldest first."""
+    async def all(self, limit: int = MOST) -> list[Parked]:
+        """Lists what is parked, service by service, steps before events, the oldest first: of each at most `limit`."""
         found: list[Parked] = []
         for service, database in self._databases.items():
-            steps = await database.read(_parked_steps)
+            steps = await database.read(partial(_parked_steps, limit=limit))
             found += [_step(service, step) for step in steps]
-            found += [_event(service, event) for event in await relay.parked(database, MOST)]
+            found += [_event(service, event) for event in await relay.parked(database, limit)]
         return found
 
     async def events(self) -> list[ParkedEvent]:
@@ -153,8 +153,8 @@ class Parking:
                 await relay.replay(database, one.id, None, decision)
 
 
-async def _parked_steps(tx: Transaction) -> list[parked.ParkedStep]:
-    return [*await parked.parked_steps(tx, MOST), *await parked_branches(tx, MOST)]
+async def _parked_steps(tx: Transaction, limit: int) -> list[parked.ParkedStep]:
+    return [*await parked.parked_steps(tx, limit), *await parked_branches(tx, limit)]
 
 
 async def _retry_steps(tx: Transaction, ref: SagaRef, decision: ParkedDecision) -> None:

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 SERVICE, GATEWAY, EMULATOR, ENGINE = "service", "gateway", "companion", "engine"
+SIDECAR, CONTROL_PLANE = "sidecar", "control plane"
 """Kinds of processes."""
+MESH = "mesh"
+"""The name of the control plane of a mesh among the processes."""
 
 STARTING, READY, DRAINING, BACKING_OFF, STOPPED, FAILED = (
     "starting", "ready", "draining", "backing off", "stopped", "failed",
@@ -23,7 +26,9 @@ class ProcessView:
 
     `restarts` counts how often it was started again after it had died. `started_at` is in
     microseconds since 1970, 0 before its first start. `control` is the path of its control socket, "" if it has
-    none. `why` is the reason why it is not ready, "" when it is.
+    none. `why` is the reason why it is not ready, "" when it is. `version` is the one that it registers with, if any.
+    In a mesh it is `isolated`, in a network namespace, or `not_isolated` says why it is not; `egress` is what it
+    reaches outside of that, each as host:port.
     """
 
     service: str
@@ -37,6 +42,10 @@ class ProcessView:
     control: str
     log: Path
     why: str
+    version: str = ""
+    isolated: bool = False
+    not_isolated: str = ""
+    egress: tuple[str, ...] = ()
 
 
 SYSTEM = "system"
@@ -72,6 +81,14 @@ class View(Protocol):
     def log(self) -> Path: ...
     @property
     def why(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def isolated(self) -> bool: ...
+    @property
+    def not_isolated(self) -> str: ...
+    @property
+    def egress(self) -> tuple[str, ...]: ...
 
 
 def answering(view: View) -> bool:

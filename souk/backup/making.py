@@ -10,6 +10,7 @@ It is written into BACKUP.partial, which is renamed when it is complete.
 
 import asyncio
 import fcntl
+import math
 import os
 import shutil
 import sqlite3
@@ -26,7 +27,10 @@ from souk.backup.dumps import connect, dump, dumping
 from souk.backup.instant import Instant, one_instant
 from souk.backup.record import BackupRecord
 from souk.backup.source import begins_with, copy_if_there, regular_files
+from souk.kernel import private_files
 from souk.kernel.errors import ConfigurationError
+from souk.mesh.canary.steering.store import FOLDER as CANARIES
+from souk.mesh.identity.store import AUTHORITY
 from souk.runtime.config.settings import Settings
 from souk.runtime.data import manifest
 from souk.runtime.data.database_file import MARKER, path_of, require_complete
@@ -97,6 +101,7 @@ def _finish(partial: Path, made: BackupRecord, target: Path) -> None:
     record.write(partial, made)
     _sync(partial)
     partial.rename(target)
+    private_files.sync_folder(target.parent)
 
 
 def _kept(data: Path, target: Path) -> manifest.Manifest:
@@ -200,10 +205,12 @@ def _copy_database(reader: sqlite3.Connection, target: Path) -> None:
 
 def _copy_files(data: Path, partial: Path, instant: Instant) -> None:
     """Copies files as they were at the instant: files that were written later are left out, as a system that starts on
-    the copy writes them again."""
+    the copy writes them again. The mesh's authority is copied as it is: it would be another one, and refuse nobody.
+    Canaries are left out: they say which processes the system had, and not what its data is."""
     for path in _plain_files(data):
-        if path not in instant.files:
-            copy_if_there(path, _copy_of(path, data, partial), instant.at)
+        if path not in instant.files and not path.is_relative_to(data / CANARIES):
+            until = math.inf if path == data / AUTHORITY else instant.at
+            copy_if_there(path, _copy_of(path, data, partial), until)
 
 
 def _databases(data: Path, kept: manifest.Manifest) -> list[Path]:

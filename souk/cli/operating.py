@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import click
 from soukapi.v1 import fleet_pb2_grpc
@@ -20,7 +21,10 @@ DATA = click.option(
     "--data", type=click.Path(path_type=Path), help="The data directory of the system [default: var/souk]"
 )
 
+S = TypeVar("S")
 T = TypeVar("T")
+Ask: TypeAlias = Callable[[S], Awaitable[T]]
+"""A call of a stub."""
 
 
 def operate(data: Path | None, ask: "Callable[[fleet_pb2_grpc.FleetAsyncStub], Awaitable[T]]") -> T:
@@ -28,10 +32,15 @@ def operate(data: Path | None, ask: "Callable[[fleet_pb2_grpc.FleetAsyncStub], A
 
     Raises ConfigurationError when no system runs there, or when it refuses the call.
     """
+    return operate_by(operating, data, ask)
+
+
+def operate_by(opened: Callable[[Path], AbstractAsyncContextManager[S]], data: Path | None, ask: Ask[S, T]) -> T:
+    """Runs `ask` with the stub that `opened` gives for a data directory; returns its result. Raises what both raise."""
 
     async def asked() -> T:
-        async with operating(data_directory(data)) as fleet:
-            return await ask(fleet)
+        async with opened(data_directory(data)) as stub:
+            return await ask(stub)
 
     return asyncio.run(asked())
 

@@ -16,19 +16,23 @@ _OWN = {
     "up": "up",
     "serve": "process.serve",
     "adopt": "process.adopt",
+    "migrate": "process.migrate",
     "ps": "ps",
     "scale": "fleet",
     "restart": "fleet",
     "stop": "fleet",
     "start": "fleet",
-    "logs": "fleet",
+    "logs": "logs",
     "breakers": "breakers",
     "routes": "routes",
+    "mesh": "mesh.group",
+    "canary": "canary.group",
     "gateway": "gateway",
     "openapi": "contracts",
     "asyncapi": "contracts",
     "parked": "parked",
     "saga": "saga.group",
+    "traces": "traces.group",
     "events": "events",
     "rebuild": "rebuild",
     "backup": "backup",
@@ -55,6 +59,7 @@ souk backup /backups/monday    a consistent copy, also while it runs
 souk adopt reviews.main:app     an application of yours behind its gateway
 souk ps                        the processes of the system that runs
 souk scale order=3             how many processes a service of a fleet has
+souk logs --level warning      what the processes wrote, all of them as one log
 """
     ),
 )

@@ -130,7 +130,7 @@ class SuccessState:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The policy that a contract gives one method. Time-outs are in seconds; policy.proto explains each field, and
+    """The policy that a contract gives one method. Times are in seconds; policy.proto explains each field, and
     `scopes.scope_of` the scope."""
 
     access: Access = Access.UNSPECIFIED
@@ -153,6 +153,7 @@ class Policy:
     scope: str = ""
     rate_field: str = ""
     priority: Priority = Priority.NORMAL
+    max_age: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -281,6 +282,7 @@ def _policy(policy: policy_pb2.MethodPolicy, scope: str) -> Policy:
         response_headers={one.name: one.meaning for one in policy.response_headers},
         rate_field=policy.rate_field,
         priority=_priority(policy),
+        max_age=_seconds(policy.max_age) if policy.HasField("max_age") else None,
         scope=scope,
     )
 

@@ -1,5 +1,6 @@
 """Checks the policy that a contract gives a method against the method itself."""
 
+from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from soukapi.v1 import policy_pb2
 
@@ -14,7 +15,24 @@ def fault_of(method: MethodDescriptor, policy: policy_pb2.MethodPolicy) -> str:
         return f"the subject field {policy.subject_field!r} is not a field of its request"
     if policy.subject_field and method.client_streaming:
         return "a stream of requests has no subject field"
+    if policy.HasField("max_age") and (wrong := _wrong_max_age(method, policy)):
+        return wrong
     return _wrong_rate_field(method, policy.rate_field) if policy.rate_field else ""
+
+
+def _wrong_max_age(method: MethodDescriptor, policy: policy_pb2.MethodPolicy) -> str:
+    if policy.max_age.ToNanoseconds() < 0:
+        return "max_age is not below zero"
+    options = descriptor_pb2.MethodOptions.FromString(method.GetOptions().SerializeToString())
+    read_only = options.idempotency_level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS
+    if policy.access != policy_pb2.ACCESS_ANYONE or not read_only:
+        return "only what anyone may read, without side effects, has a max_age: other answers are never kept"
+    if method.client_streaming or method.server_streaming:
+        return "a stream is never kept, so there is no max_age"
+    own = ("no_store", "rate_field", "idempotency_field", "response_headers")
+    if found := next((name for name in own if getattr(policy, name)), ""):
+        return f"with {found} no answer is ever kept, so there is no max_age"
+    return ""
 
 
 def _wrong_rate_field(method: MethodDescriptor, name: str) -> str:

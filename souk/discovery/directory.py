@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Any
 
 from souk.discovery.diff import Known, applied
-from souk.discovery.registry import Instance, InstanceSource
+from souk.discovery.registry import Instance, InstanceSource, Listed
 from souk.kernel.clock import Clock
 from souk.telemetry.logs import logger
 
@@ -42,12 +42,18 @@ class Directory:
         """Returns the last known instances, in the order of their ids. The first call begins to watch the service."""
         return self._entry(service).instances
 
+    def is_listed(self, service: str) -> bool:
+        """Tells whether the registry has answered about a service: only then is one without instances known to have
+        none. The first call begins to watch the service."""
+        return self._entry(service).listed
+
     def counts(self) -> dict[str, int]:
         """Counts the known instances of each service that was asked for."""
         return {service: len(entry.instances) for service, entry in self._entries.items()}
 
     def on_change(self, service: str, callback: Listener) -> Callable[[], None]:
-        """Calls `callback` with all instances after each change, in the same turn of the event loop.
+        """Calls `callback` with all instances after each change, and when they are first listed, in the same turn of
+        the event loop.
 
         Returns a function that ends this.
         """
@@ -103,7 +109,11 @@ class Directory:
     async def _watch(self, service: str, entry: "_ServiceEntry") -> None:
         async with aclosing(self._registry.watch(service)) as changes:
             async for change in changes:
-                entry.take(applied(entry.known, change))
+                if isinstance(change, Listed):
+                    entry.listed = True
+                    entry.take(entry.known)
+                else:
+                    entry.take(applied(entry.known, change))
 
     async def _poll(self) -> None:
         while True:
@@ -126,6 +136,7 @@ class _ServiceEntry:
 
     def __init__(self) -> None:
         self.known: Known = {}
+        self.listed = False
         self.instances: tuple[Instance, ...] = ()
         self.listeners: list[Listener] = []
         self.changed = asyncio.Event()

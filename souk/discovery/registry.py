@@ -5,8 +5,8 @@ Guarantees, the same for every adapter and proved by `souk.testing.registry.suit
 - Every watcher of a service knows a registered instance until the instance leaves, is set to not
   healthy, or loses its lease because its process has died. A watcher knows it once, however often its lease
   is renewed or its registration is repeated under the same id.
-- A watch begins with a `Joined` for each instance that is there, and then yields each change once, in
-  order. Changes that follow each other closely may be yielded as one.
+- A watch begins with a `Joined` for each instance that is there, and then a `Listed`, once, also if nobody is
+  there. Then it yields each change once, in order. Changes that follow each other closely may be yielded as one.
 - While a registry is away a watch yields nothing: it goes on by itself, with back-off, and the known
   instances stay known (static stability). Changes meanwhile are yielded when the registry is back. A
   registration is renewed by itself as well, also when the registry has forgotten everything.
@@ -69,7 +69,16 @@ class Left:
     instance: Instance
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The registry has answered, and all instances that it lists have been yielded: until then nobody knows whether
+    a service without an instance has none."""
+
+    service: str
+
+
 Change: TypeAlias = Joined | Changed | Left
+WatchEvent: TypeAlias = Change | Listed
 
 
 class Registration(Protocol):
@@ -91,7 +100,7 @@ class Registration(Protocol):
 class InstanceSource(Protocol):
     """What finds instances: all that a directory needs of a registry."""
 
-    def watch(self, service: str) -> AsyncGenerator[Change, None]:
+    def watch(self, service: str) -> AsyncGenerator[WatchEvent, None]:
         """Yields the changes among a service's instances until the registry is closed; `aclose` ends the watch."""
         ...
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from souk.discovery.diff import Known, by_id
-from souk.discovery.registry import Change, Instance, checked
+from souk.discovery.registry import Instance, WatchEvent, checked
 from souk.discovery.watch_fanout import Publish, Watches
 
 
@@ -29,7 +29,7 @@ class StaticRegistry:
         """Only checks the instance: the list is not changed."""
         return Unheard(checked(instance))
 
-    def watch(self, service: str) -> AsyncGenerator[Change, None]:
+    def watch(self, service: str) -> AsyncGenerator[WatchEvent, None]:
         """Yields a `Joined` for each address, and no changes after that."""
         return self._watches.watch(service)
 

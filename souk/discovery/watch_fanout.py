@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from souk.discovery.diff import Known, differences
-from souk.discovery.registry import Change
+from souk.discovery.registry import Listed, WatchEvent
 
 Publish = Callable[[Known], None]
 
@@ -24,8 +24,8 @@ class Watches:
         self._followed: dict[str, _Followed] = {}
         self._closed = False
 
-    async def watch(self, service: str) -> AsyncGenerator[Change, None]:
-        """Yields the changes, beginning with the present instances; ends when the adapter is closed."""
+    async def watch(self, service: str) -> AsyncGenerator[WatchEvent, None]:
+        """Yields the changes, beginning with the instances of the first answer; ends when the adapter is closed."""
         if self._closed:
             return
         followed = self._followed.get(service)
@@ -33,11 +33,15 @@ class Watches:
             followed = self._followed[service] = _Followed(service, self._follow)
         wake = followed.join()
         delivered: Known = {}
+        listed = False
         try:
             while await wake.wait() and not self._closed:
                 wake.clear()
                 for change in differences(delivered, delivered := followed.latest):
                     yield change
+                if followed.answered and not listed:
+                    listed = True
+                    yield Listed(service)
         finally:
             if followed.part(wake):
                 if self._followed.get(service) is followed:
@@ -57,12 +61,13 @@ class _Followed:
 
     def __init__(self, service: str, follow: Follow) -> None:
         self.latest: Known = {}
+        self.answered = False
         self._wakes: set[asyncio.Event] = set()
         self._task = asyncio.ensure_future(follow(service, self._publish))
 
     def _publish(self, latest: Known) -> None:
-        if latest != self.latest:
-            self.latest = latest
+        if latest != self.latest or not self.answered:
+            self.latest, self.answered = latest, True
             self.wake()
 
     def wake(self) -> None:

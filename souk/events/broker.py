@@ -62,6 +62,11 @@ class Guarantees:
 class Broker(Protocol):
     """Stores events and hands them to consumers; the module's docstring states the guarantees."""
 
+    @property
+    def system(self) -> str:
+        """Its name in traces, as OpenTelemetry's conventions for messaging have it."""
+        ...
+
     async def inspect(self) -> Guarantees:
         """Asks the broker for its settings, and returns what they guarantee. Raises BrokerUnavailable."""
         ...
@@ -90,6 +95,11 @@ class Broker(Protocol):
 
         Events that were not handled then go to another consumer of the group at once, if the broker can be told.
         """
+        ...
+
+    @property
+    def backlog_means(self) -> str:
+        """What its backlog counts, in words for operators, with the broker's name."""
         ...
 
     async def backlog(self, topic: str, group: str) -> int:

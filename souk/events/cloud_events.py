@@ -28,6 +28,7 @@ ATTRIBUTES = (
     "partitionkey",
     "time",
     "traceparent",
+    "tracestate",
 )
 """The attributes that an event of ours may have."""
 _REQUIRED = ("specversion", "id", "source", "type")
@@ -53,6 +54,8 @@ def attributes_of(event: Event) -> dict[str, str]:
         "time": _text(event.time) if event.HasField("time") else "",
         "traceparent": event.traceparent,
     }
+    if event.tracestate:
+        attributes["tracestate"] = event.tracestate
     if all(attributes.values()):
         return attributes
     return {name: value for name, value in attributes.items() if value}
@@ -75,6 +78,7 @@ def event_from(attributes: Mapping[str, str], payload: bytes) -> Event:
         key=attributes.get("partitionkey") or attributes.get("subject", ""),
         payload=payload,
         traceparent=attributes.get("traceparent", ""),
+        tracestate=attributes.get("tracestate", ""),
     )
     if "time" in attributes:
         event.time.CopyFrom(_time(attributes["time"]))

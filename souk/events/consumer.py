@@ -23,6 +23,7 @@ from soukapi.v1 import event_pb2_grpc
 from soukapi.v1.event_pb2 import DeliverRequest, DeliverResponse, DeliveryResult, Event
 
 from souk.events.causes import where_failed
+from souk.events.envelope import tracestate_of
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.context import CallContext, current, use
 from souk.kernel.errors import (
@@ -39,7 +40,7 @@ from souk.kernel.errors import (
 )
 from souk.telemetry.logs import logger
 from souk.telemetry.traces import is_plain
-from souk.telemetry.tracing.messaging import message_attributes
+from souk.telemetry.tracing.messaging import BY_CALL, message_attributes
 from souk.telemetry.tracing.span import Span, SpanKind
 from souk.telemetry.tracing.tracer import Tracer
 from souk.telemetry.tracing.work import UNTRACED, recorded
@@ -137,15 +138,25 @@ class EventSinkServicer(event_pb2_grpc.EventSinkServicer):
 
 
 async def handled(
-    consumer: str, handler: Handler, event: Event, timeout: float, clock: Clock, tracer: Tracer | None = None
+    consumer: str,
+    handler: Handler,
+    event: Event,
+    timeout: float,
+    clock: Clock,
+    tracer: Tracer | None = None,
+    system: str = BY_CALL,
 ) -> DeliveryResult | None:
-    """Handles one event within `timeout` seconds; returns None when it is to be sent again without limit."""
+    """Handles one event within `timeout` seconds; returns None when it is to be sent again without limit.
+
+    `system` is what has brought it.
+    """
     limit, now = clock.monotonic() + timeout, current()
     deadline = min(limit, now.deadline or limit)
     try:
         # Not `replace`, which takes five times as long.
-        context = CallContext(deadline, now.caller, event.traceparent, now.idempotency_key, now.one_try)
-        with use(context), processing(tracer, consumer, event, now.traceparent):
+        key, state = now.idempotency_key, tracestate_of(event)
+        context = CallContext(deadline, now.caller, event.traceparent, key, now.one_try, state)
+        with use(context), processing(tracer, consumer, event, now.traceparent, system):
             async with asyncio.timeout(timeout):
                 await handler(event)
     except PoisonedEvent as error:
@@ -179,7 +190,7 @@ def _was_turned_away(error: grpc.aio.AioRpcError) -> bool:
 
 
 def processing(
-    tracer: Tracer | None, consumer: str, event: Event, brought_by: str
+    tracer: Tracer | None, consumer: str, event: Event, brought_by: str, system: str
 ) -> AbstractContextManager[Span | None]:
     """Gives the block in which a consumer handles an event; `brought_by` is the trace of the call that brought it."""
     if tracer is None:
@@ -189,7 +200,7 @@ def processing(
         f"process {event.type}",
         SpanKind.CONSUMER,
         {
-            **message_attributes("process", event.type),
+            **message_attributes("process", event.type, system),
             "messaging.consumer.group.name": consumer,
             "messaging.message.id": event.id,
         },

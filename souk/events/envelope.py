@@ -7,8 +7,9 @@ from soukapi.v1.event_pb2 import Event
 
 from souk.kernel.errors import PoisonedEvent
 from souk.store.database import Row
+from souk.telemetry.traces import carried_state, parse
 
-__all__ = ["Event", "event_of", "unpack"]
+__all__ = ["Event", "event_of", "tracestate_of", "unpack"]
 
 _M = TypeVar("_M", bound=Message)
 
@@ -22,9 +23,16 @@ def event_of(row: Row) -> Event:
         key=row["key"],
         payload=row["payload"],
         traceparent=row["traceparent"],
+        tracestate=row["tracestate"],
     )
     event.time.FromMicroseconds(row["time"])
     return event
+
+
+def tracestate_of(event: Event) -> str:
+    """Returns the `tracestate` of an event that has come, as it is passed on; empty if it or its trace is malformed."""
+    given = event.tracestate
+    return carried_state(given) if given and parse(event.traceparent) is not None else ""
 
 
 def unpack(event: Event, kind: type[_M]) -> _M:

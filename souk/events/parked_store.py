@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from souk.events.causes import Cause
-from souk.events.envelope import Event, event_of
+from souk.events.envelope import Event, event_of, tracestate_of
 from souk.events.store import EVENT_COLUMNS, PENDING
 from souk.store.database import Row, Transaction
 from souk.store.outbox import partition_of
@@ -95,12 +95,12 @@ async def event_record(tx: Transaction, event_id: str) -> EventRecord | None:
 async def park(tx: Transaction, event: Event, consumer: str, cause: Cause, failures: int) -> None:
     """Parks an event for a consumer; writes the event again if it was deleted. May be repeated."""
     again = """
-        INSERT INTO souk_outbox (id, type, source, key, partition, time, payload, traceparent, routed)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, TRUE) ON CONFLICT (id) DO NOTHING
+        INSERT INTO souk_outbox (id, type, source, key, partition, time, payload, traceparent, tracestate, routed)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, TRUE) ON CONFLICT (id) DO NOTHING
     """
     key, time = event.key, event.time.ToMicroseconds()
-    values = (event.id, event.type, event.source, key, partition_of(key), time, event.payload, event.traceparent)
-    await tx.execute(again, *values)
+    values = (event.id, event.type, event.source, key, partition_of(key), time, event.payload)
+    await tx.execute(again, *values, event.traceparent, tracestate_of(event))
     parked_row = f"""
         INSERT INTO souk_outbox_delivery
             (seq, consumer, partition, state, failures, reason, digest, location, changed_at)

@@ -15,7 +15,8 @@ _T = TypeVar("_T")
 _ROWS_AT_ONCE = 1_024
 PENDING, PARKED = "pending", "parked"
 EVENT_COLUMNS = """
-    o.seq, o.id, o.type, o.source, o.key, o.partition, o.time, COALESCE(d.payload, o.payload) AS payload, o.traceparent
+    o.seq, o.id, o.type, o.source, o.key, o.partition, o.time, COALESCE(d.payload, o.payload) AS payload, o.traceparent,
+    o.tracestate
 """
 """The event that a consumer gets: `o` is its row, and `d` the consumer's, with the payload that an operator gave it."""
 
@@ -255,3 +256,30 @@ async def _delete(tx: Transaction, numbers: Iterable[int]) -> None:
         among, values = _in("seq", found, 0)
         await tx.execute(f"DELETE FROM souk_outbox_delivery WHERE {among}", *values)
         await tx.execute(f"DELETE FROM souk_outbox WHERE {among}", *values)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedDelivery:
+    """A delivery of an event to a `consumer`: its `state`, and since when, in microseconds since 1970."""
+
+    event_id: str
+    type: str
+    consumer: str
+    state: str
+    reason: str
+    at: int
+
+
+async def deliveries_of(tx: Transaction, event_ids: Sequence[str]) -> list[RecordedDelivery]:
+    """Returns the deliveries of events by their ids, as far as the outbox still has them."""
+    if not event_ids:
+        return []
+    names = ", ".join(f"${number}" for number in range(1, len(event_ids) + 1))
+    sql = f"""
+        SELECT o.id, o.type, d.consumer, d.state, d.reason, d.changed_at
+        FROM souk_outbox o JOIN souk_outbox_delivery d ON d.seq = o.seq WHERE o.id IN ({names}) ORDER BY d.changed_at
+    """
+    return [
+        RecordedDelivery(row["id"], row["type"], row["consumer"], row["state"], row["reason"], row["changed_at"])
+        for row in await tx.fetch(sql, *event_ids)
+    ]

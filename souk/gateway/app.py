@@ -23,7 +23,8 @@ from souk.gateway.http.request import ClientGone, Receive, Request, Scope, Send
 from souk.gateway.http.routes import Router
 from souk.gateway.identification import identity_of, token_endpoint_of
 from souk.gateway.limits.limiter import RateLimits
-from souk.gateway.log import CLIENT_GONE, RequestLog
+from souk.gateway.log import CLIENT_GONE, RequestLog, made_by
+from souk.gateway.mounts import Mounts
 from souk.gateway.openapi.document import document_of
 from souk.gateway.ops_endpoints import Meta, Ready
 from souk.gateway.overload.gate import OverloadGate
@@ -38,9 +39,9 @@ from souk.gateway.routing.table import ContractRoute, RoutingTable
 from souk.gateway.rpc.endpoint import RpcEndpoint
 from souk.gateway.rpc.public_calls import PublicCalls, RpcMethod
 from souk.gateway.sending import send_stream, send_switch, send_whole, serve_lifespan
-from souk.gateway.session_endpoints import REFRESH_PATH, SESSION_PATH, SessionEndpoints, cookie_login
-from souk.gateway.settings import GatewaySettings
-from souk.gateway.spans import traced
+from souk.gateway.session_endpoints import REFRESH_PATH, SESSION_PATH, SessionEndpoints, sessions_of
+from souk.gateway.settings import CONSOLE_PATH, GatewaySettings
+from souk.gateway.spans import RequestSpan
 from souk.gateway.streamed_endpoint import pipeline_of
 from souk.gateway.transcoding.transcoder import Transcoder
 from souk.kernel.clock import Clock
@@ -50,7 +51,7 @@ from souk.telemetry.tracing.tracer import Tracer
 _META_PATHS = ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/asyncapi.json", "/docs/events")
 _LIVE = frozenset(("/healthz", "/readyz", "/metrics"))
 """Answers of now, for monitoring."""
-OWN_PATHS = (*_META_PATHS, TOKEN_PATH, SESSION_PATH, REFRESH_PATH)
+OWN_PATHS = (*_META_PATHS, TOKEN_PATH, SESSION_PATH, REFRESH_PATH, CONSOLE_PATH)
 """Paths that the gateway itself answers; no contract may have them."""
 _ROOM = nullcontext()
 _ALLOW = b"GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"
@@ -61,9 +62,8 @@ class Gateway:
 
     Its routes are the HTTP rules of the methods in `contracts` that are open to anyone or to callers. `channel_of`
     returns the channel to a service by name. `issuer` says how callers are identified. `speakers` are the services
-    whose events are documented. `tracer` records requests. Without `limits` no rate is limited, without
-    `overload` no request is shed. Raises ConfigurationError
-    or ValueError for contracts that do not fit each other.
+    whose events are documented. `tracer` records requests. Without `limits` no rate is limited, without `overload` no
+    request is shed. Raises ConfigurationError or ValueError for contracts that do not fit each other.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Gateway:
         named = {contract.name: contract for contract in contracts}
         registry = CollectorRegistry() if registry is None else registry
         self._log, self._audit = RequestLog(registry, clock), AuditLog(registry, clock)
-        self.routes: Router[Endpoint] = Router()
+        self.routes, self.mounts = Router[Endpoint](), Mounts()
         self._contract_routes: list[ContractRoute] = []
         self._table: RoutingTable[RuleHandler] | None = None
         self._route_limits = RouteLimits()
@@ -107,12 +107,11 @@ class Gateway:
         tokens = token_endpoint_of(issuer, backend, limits)
         if tokens is not None:
             self.routes.add("POST", TOKEN_PATH, Endpoint(TOKEN_PATH, tokens))
-        if issuer.login_method:
-            self._route_session(issuer, backend)
+        self.sessions = self._route_session(issuer, backend) if issuer.login_method else None
         described = () if limits is None else (limits.described,)
         self._document = partial(document_of, tuple(named.values()), settings.title, issuer, *described)
         events = partial(asyncapi_of, speakers, settings.title)
-        self._meta = Meta(ready, registry, self._document, events, health or Health(clock))
+        self._meta = Meta(ready, registry, self._document, events, health or Health(clock), settings.docs)
         self._route_meta(self._meta)
 
     def use_routes(self, file: RoutesFile | None, targets: Mapping[str, Target]) -> None:
@@ -157,17 +156,11 @@ class Gateway:
         self.routes.add(verb, path, Endpoint(path, handle, priority))
         self._contract_routes.append(ContractRoute(verb, path))
 
-    def _route_session(self, issuer: Issuer, backend: Backend) -> None:
-        login, logout = backend.method(issuer.login_method), backend.method(issuer.logout_method)
-        limits = None if self._limits is None else self._limits.of_method(login)
-        admission = EdgeAdmission(login.policy, self.identity, limits)
-        session = SessionEndpoints(Pipeline(cookie_login(login), admission, backend, self._clock), logout)
-        for verb, path, handle in (
-            ("POST", SESSION_PATH, session.open),
-            ("DELETE", SESSION_PATH, session.close),
-            ("POST", REFRESH_PATH, session.refresh),
-        ):
+    def _route_session(self, issuer: Issuer, backend: Backend) -> SessionEndpoints:
+        sessions = sessions_of(issuer, backend, self.identity, self._limits, self._clock)
+        for verb, path, handle in sessions.routes:
             self.routes.add(verb, path, Endpoint(path, handle))
+        return sessions
 
     def _route_meta(self, meta: Meta) -> None:
         now = (meta.root, meta.healthz, meta.readyz, meta.metrics)
@@ -181,8 +174,11 @@ class Gateway:
         """Handles one HTTP request, or the lifespan, by ASGI 3; closes websockets."""
         if scope["type"] == "http":
             request = Request(scope, receive, self.settings)
-            with traced(self._tracer, request):
+            if self._tracer is None:
                 await self._serve(request, send)
+            else:
+                with RequestSpan(self._tracer, request):
+                    await self._serve(request, send)
         elif scope["type"] == "lifespan":
             await serve_lifespan(receive, send)
         else:
@@ -201,17 +197,17 @@ class Gateway:
         except Exception:
             self._log.failed(request)
             answer = _problem_answer(internal(), request)
-        recorded = self._record_refusal(request)
+        recorded, made = self._record_refusal(request), ""
         if isinstance(answer, HttpAnswer):
             await send_whole(request, answer, send)
-            status = answer.status
+            status, made = answer.status, made_by(answer)
         elif isinstance(answer, SwitchedAnswer):
             status = await self._switch(request, answer)
         else:
             status = await self._stream(request, answer, send)
             if not recorded:  # a service may refuse a call when its answer has begun
                 self._record_refusal(request)
-        self._log.finished(request, request.route, status, self._clock.monotonic() - started)
+        self._log.finished(request, request.route, status, self._clock.monotonic() - started, made)
 
     def _record_refusal(self, request: Request) -> bool:
         """Records a refusal, if the request has met one; returns whether it has."""
@@ -246,6 +242,10 @@ class Gateway:
         request.check_size()
         if request.path == "*" and request.method == "OPTIONS":  # about the server as such (RFC 9110, 9.3.7)
             return HttpAnswer(204, [(b"allow", _ALLOW)])
+        mounted = self.mounts.find(request.path)
+        if mounted is not None:
+            request.route = mounted.route
+            return await mounted.handle(request, ())
         found = self.routes.find(request.path)
         if self._table is not None:
             endpoint = None if found is None else found[0].endpoint(request.method)

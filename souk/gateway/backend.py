@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import grpc.aio
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from souk.descriptors.contract import Contract, Method
+from souk.descriptors.contract import Contract, Method, Policy
 from souk.descriptors.protojson.writer import writer_of
 from souk.gateway.auth.identity import ANONYMOUS
 from souk.gateway.http.answers import Headers
@@ -17,7 +18,7 @@ from souk.kernel.clock import Clock
 from souk.kernel.context import CallContext, use
 from souk.kernel.errors import ConfigurationError
 from souk.rpc.call import Pairs, failure_of
-from souk.rpc.client.unary_call import UnaryCall
+from souk.rpc.client.channel import UnaryUnary
 from souk.rpc.metadata import REPLAYED, first
 
 ChannelOf = Callable[[str], grpc.aio.Channel]
@@ -44,13 +45,12 @@ class Backend:
         """Makes a call; returns the reply, and the headers that its trailing metadata gives. Raises Problem."""
         stub = self._stubs.get(method.full_name) or self._stub(method)
         with use(context):
-            call = stub(request, timeout=method.policy.timeout)
             try:
-                reply = await call
-                headers = _shown(method, await _trailing(call)) if _may_show(method) else []
+                answered = stub.answered if isinstance(stub, UnaryUnary) else partial(_answered, stub)
+                reply, trailing = await answered(request, method.policy.timeout)
             except grpc.aio.AioRpcError as error:
                 raise problem_of(failure_of(error), method) from error
-        return reply, headers
+        return reply, _shown(method.policy, trailing) if trailing else []
 
     def stream(self, method: Method, request: Message | None, context: CallContext) -> Any:
         """Begins a call with a stream in it, and returns the call; for a stream of requests, `request` is None."""
@@ -112,17 +112,13 @@ class Backend:
         return frozenset(reply.roles)  # type: ignore[attr-defined]  # the method answers with roles
 
 
-def _may_show(method: Method) -> bool:
-    return bool(method.policy.idempotency_field or method.policy.response_headers)
+async def _answered(stub: Any, request: Message, timeout: float) -> tuple[Message, Pairs]:
+    """Makes a call by a stub of any kind; returns the reply and its trailing metadata."""
+    call = stub(request, timeout=timeout)
+    return await call, tuple(await call.trailing_metadata())
 
 
-async def _trailing(call: Any) -> Pairs:
-    """Returns the trailing metadata of a call that was answered."""
-    return call.trailing if isinstance(call, UnaryCall) else tuple(await call.trailing_metadata())
-
-
-def _shown(method: Method, pairs: Pairs) -> Headers:
-    policy = method.policy
+def _shown(policy: Policy, pairs: Pairs) -> Headers:
     shown = [REPLAYED_HEADER] if policy.idempotency_field and REPLAYED in pairs else []
     given = ((name.lower(), first(pairs, name.lower())) for name in policy.response_headers)
     return [*shown, *((name.encode(), value.encode()) for name, value in given if value)]

@@ -51,8 +51,10 @@ class Pipeline:
         """Runs the stages between admission and the call; returns what `admitted` does."""
         transcoder, method = self.transcoder, self.transcoder.method
         message = await transcoder.request(request, captures)
-        await self.admission.admit_account(request, caller, message)
+        if self.admission.by_account:
+            await self.admission.admit_account(request, caller, message)
         # The time for the call begins only now: the server limits the time for the body.
         deadline = self.clock.monotonic() + method.policy.timeout
         key, one_try = transcoder.key_of(message), request.method == "POST"
-        return message, CallContext(deadline, caller, request.traceparent, key, one_try=one_try)
+        state = request.tracestate
+        return message, CallContext(deadline, caller, request.traceparent, key, one_try, state)

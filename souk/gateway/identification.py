@@ -28,7 +28,7 @@ def identity_of(issuer: Issuer, backend: Backend, settings: GatewaySettings, clo
     if issuer.api_keys_method:
         backend.method(issuer.api_keys_method)
         api_keys = ApiKeys(partial(backend.api_key, issuer.api_keys_method), settings, clock)
-    certificates = ClientCertificates(settings.certificates, clock) if settings.certificates else None
+    certificates = None if settings.certificates is None else ClientCertificates(settings.certificates, clock)
     roles_of = partial(backend.roles, issuer.roles_method)
     return Identity(tokens, roles_of, api_keys, certificates, cookies=bool(issuer.login_method))
 

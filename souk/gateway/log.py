@@ -4,7 +4,7 @@ from http import HTTPMethod
 
 from prometheus_client import CollectorRegistry
 
-from souk.gateway.http.answers import BodyLost
+from souk.gateway.http.answers import BodyLost, HttpAnswer
 from souk.gateway.http.request import Request
 from souk.kernel.clock import Clock
 from souk.telemetry.latencies import Latencies, LatencySeries
@@ -19,6 +19,7 @@ METHODS = frozenset({*HTTPMethod, "REPORT", "PROPFIND", "SEARCH", "QUERY"})
 _READYZ = "/readyz"
 _WATCHED = frozenset({"/healthz", _READYZ, "/metrics"})
 """Paths that monitoring asks for again and again."""
+_MADE = frozenset({201, 202})
 
 
 class RequestLog:
@@ -30,8 +31,11 @@ class RequestLog:
         self._seconds = Latencies(registry, "souk_gateway_request_seconds", text, ("method", "route", "status"))
         self._children: dict[tuple[str, str, int], LatencySeries] = {}
 
-    def finished(self, request: Request, route: str, status: int, seconds: float) -> None:
-        """Logs one line, at debug level if routine, and makes one observation. `route` is empty if none matched."""
+    def finished(self, request: Request, route: str, status: int, seconds: float, made: str = "") -> None:
+        """Logs one line, at debug level if routine, and makes one observation.
+
+        `route` is empty if none matched. `made` is the path of what the request has made.
+        """
         request.status = status
         # Any text of the client's must not become a label: neither before a route has matched, nor at a route that
         # takes any method.
@@ -40,17 +44,21 @@ class RequestLog:
         child = self._children.get(key)
         if child is None:
             child = self._children[key] = self._seconds.labels(*map(str, key))
-        child.observe(seconds)
+        trace = request.trace
+        child.observe(seconds, trace.trace_id if trace.sampled and request.span is not None else "")
         record = {
             "part": _PART,
             "method": request.method,
             "path": request.path[:LONGEST_PATH],
             "status": status,
             "ms": round(seconds * 1000, 2),
-            "trace_id": request.trace.trace_id,
+            "trace_id": trace.trace_id,
+            "span_id": trace.span_id,
             "request_id": request.request_id,
             "caller": request.subject,
         }
+        if made:
+            record["location"] = made[:LONGEST_PATH]
         if request.limit:
             record["limit"] = request.limit
         if request.scope.get("scheme") == "https" and (certificate := request.certificate[0]):
@@ -71,6 +79,13 @@ class RequestLog:
             self._log.warning("response broken off", **where, reason=str(error))
         else:
             self._log.exception("response broken off", **where)
+
+
+def made_by(answer: HttpAnswer) -> str:
+    """Returns the path of what a request has made, so that its line is found by that id; "" if it has made nothing."""
+    if answer.status not in _MADE:
+        return ""
+    return next((value.decode("latin-1") for name, value in answer.headers if name == b"location"), "")
 
 
 def _is_routine(route: str, status: int) -> bool:

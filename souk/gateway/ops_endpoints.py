@@ -9,12 +9,13 @@ from prometheus_client import CollectorRegistry
 from souk.descriptors.protojson.writer import dumps
 from souk.gateway.docs.events_page import events_page_of
 from souk.gateway.docs.page import page_of
+from souk.gateway.docs.settings import DocsSettings
 from souk.gateway.http.answers import JSON, HttpAnswer
 from souk.gateway.http.problem import Problem
 from souk.gateway.http.request import Request
 from souk.kernel.clock import to_datetime
 from souk.telemetry.health import Health
-from souk.telemetry.metrics import CONTENT_TYPE, exposition
+from souk.telemetry.metrics import negotiated
 
 Ready = Callable[[], Awaitable[bool]]
 Document = Callable[[], dict[str, Any]]
@@ -27,9 +28,15 @@ class Meta:
     """The endpoints that call no method of a service."""
 
     def __init__(
-        self, ready: Ready, registry: CollectorRegistry, document: Document, event_document: Document, health: Health
+        self,
+        ready: Ready,
+        registry: CollectorRegistry,
+        document: Document,
+        event_document: Document,
+        health: Health,
+        docs: DocsSettings,
     ) -> None:
-        self._ready, self._registry, self._health = ready, registry, health
+        self._ready, self._registry, self._health, self._docs = ready, registry, health, docs
         self._document, self._event_document = document, event_document
 
     def describe(self, document: Document) -> None:
@@ -66,8 +73,9 @@ class Meta:
         return {"status": "ready" if ready else "not ready", "checks": checks}
 
     async def metrics(self, request: Request, captures: Sequence[str | None]) -> HttpAnswer:
-        """Answers with the metrics in Prometheus' text format."""
-        return HttpAnswer(200, [(b"content-type", CONTENT_TYPE.encode()), _FRESH], exposition(self._registry))
+        """Answers with the metrics in Prometheus' text format, or OpenMetrics, which has exemplars."""
+        kind, body = negotiated(self._registry, request.header(b"accept"))
+        return HttpAnswer(200, [(b"content-type", kind.encode()), (b"vary", b"accept"), _FRESH], body)
 
     async def openapi(self, request: Request, captures: Sequence[str | None]) -> HttpAnswer:
         """Answers with the OpenAPI 3.1 document."""
@@ -101,7 +109,7 @@ class Meta:
 
     @cached_property
     def _page(self) -> tuple[bytes, Sequence[tuple[bytes, bytes]]]:
-        return page_of(self._document())
+        return page_of(self._document(), self._docs)
 
 
 def _rfc3339(microseconds: int) -> str:

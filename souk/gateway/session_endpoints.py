@@ -16,14 +16,18 @@ from google.protobuf.message import Message
 
 from souk.descriptors.contract import Method
 from souk.descriptors.http_rule import HttpRule
+from souk.gateway.admission import EdgeAdmission
 from souk.gateway.auth.cookies import ACCESS, REFRESH, cleared, cookie, opened
-from souk.gateway.auth.identity import ANONYMOUS
+from souk.gateway.auth.identity import ANONYMOUS, Identity, Issuer
 from souk.gateway.auth.same_origin import require_same_origin
-from souk.gateway.endpoint import Pipeline
+from souk.gateway.backend import Backend
+from souk.gateway.endpoint import Handle, Pipeline
 from souk.gateway.http.answers import Answer, Headers, HttpAnswer
 from souk.gateway.http.problem import Problem, unauthenticated
 from souk.gateway.http.request import Request
+from souk.gateway.limits.limiter import RateLimits
 from souk.gateway.transcoding.transcoder import Transcoder
+from souk.kernel.clock import Clock
 from souk.kernel.context import CallContext, Caller
 
 SESSION_PATH, REFRESH_PATH = "/session", "/session:refresh"
@@ -48,6 +52,33 @@ class SessionEndpoints:
 
     login: Pipeline
     logout: Method
+
+    @property
+    def routes(self) -> tuple[tuple[str, str, Handle], ...]:
+        """The endpoints, each with its method and its path."""
+        return (
+            ("POST", SESSION_PATH, self.open),
+            ("DELETE", SESSION_PATH, self.close),
+            ("POST", REFRESH_PATH, self.refresh),
+        )
+
+    async def log_in(self, request: Request, email: str, password: str) -> Headers:
+        """Logs in with what a form was filled with; returns the headers that set the cookies. Raises Problem."""
+        require_same_origin(request)
+        admission, method = self.login.admission, self.login.transcoder.method
+        caller = await admission.admit(request)
+        message = method.input(email=email, password=password)
+        await admission.admit_account(request, caller, message)
+        token: Any = await self._call(method, message, request, caller)
+        return opened(token.access_token, token.refresh_token, token.expires_in)
+
+    async def renew(self, request: Request) -> tuple[str, Headers]:
+        """Returns the next access token for the refresh token of the cookie, and the headers that set the cookies.
+
+        Raises Problem.
+        """
+        token: Any = await self._next(request)
+        return token.access_token, opened(token.access_token, token.refresh_token, token.expires_in)
 
     async def open(self, request: Request, captures: Sequence[str | None]) -> Answer:
         """Logs in. Raises Problem."""
@@ -108,3 +139,12 @@ class SessionEndpoints:
         context = CallContext(deadline, caller, request.traceparent, one_try=True)
         reply, _ = await self.login.backend.call(method, message, context)
         return reply
+
+
+def sessions_of(
+    issuer: Issuer, backend: Backend, identity: Identity, limits: RateLimits | None, clock: Clock
+) -> SessionEndpoints:
+    """Makes the endpoints of sessions by the issuer's methods. Raises ConfigurationError."""
+    login, logout = backend.method(issuer.login_method), backend.method(issuer.logout_method)
+    admission = EdgeAdmission(login.policy, identity, None if limits is None else limits.of_method(login))
+    return SessionEndpoints(Pipeline(cookie_login(login), admission, backend, clock), logout)

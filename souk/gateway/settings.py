@@ -5,10 +5,14 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import TypeAlias
 
+from souk.gateway.docs.settings import DocsSettings
+
 Network: TypeAlias = IPv4Network | IPv6Network
 
 GATEWAY_SERVICE = "gateway"
 """The gateway's name as a service: in calls, in the registry, and in commands."""
+CONSOLE_PATH = "/console"
+"""Where the operators' console is; no contract and no route of a file may have this path, or one below it."""
 MEBIBYTE = 1024 * 1024
 
 
@@ -64,7 +68,8 @@ class GatewaySettings:
     known of an API key is asked for again after `api_key_age`, so a revoked one is taken so much longer;
     `known_api_keys` limits how many are known, good ones and others. `read_cache` is how long answers of public reads
     are fresh in the gateway's cache, which holds `read_cache_bytes` of them; with 0 there is no cache. Pages of
-    `cors_origins` may read the gateway's answers. `certificates` are the callers that client certificates stand for.
+    `cors_origins` may read the gateway's answers. `certificates` are the callers that client certificates stand for;
+    with None no certificate stands for anybody, and none is refused. `docs` is for the API's page.
     """
 
     max_body: int = MEBIBYTE
@@ -89,6 +94,7 @@ class GatewaySettings:
     api_key_age: float = 5.0
     known_api_keys: int = 10_000
     cors_origins: tuple[str, ...] = ()
-    certificates: tuple[CertificateCaller, ...] = ()
+    certificates: tuple[CertificateCaller, ...] | None = None
     read_cache: float = 0.0
     read_cache_bytes: int = 64 * MEBIBYTE
+    docs: DocsSettings = field(default_factory=DocsSettings)

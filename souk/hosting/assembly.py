@@ -17,33 +17,37 @@ from souk.descriptors.event_contract import events_of
 from souk.faults import Faults
 from souk.hosting.event_routing import EventRouting, Subscriptions, elsewhere
 from souk.hosting.hosted_service import AssemblyContext, Hosted, hosted, secret_of
+from souk.hosting.telemetry import open_telemetry
 from souk.kernel.clock import Clock
 from souk.projections.rebuild import Rebuild
 from souk.runtime.calls.backlog import Backlog
 from souk.runtime.calls.channels import Calls, open_calls
 from souk.runtime.calls.dependencies import answers, has_room, is_same, tells_time, watched_in
-from souk.runtime.calls.metrics import InboxRepeats, StoreRetries
+from souk.runtime.calls.metrics import InboxRepeats, StoreRetries, measure_connections
 from souk.runtime.checks import ANYBODY, Reachable, require_sound, require_subscriptions
 from souk.runtime.config.settings import Settings
 from souk.runtime.data.databases import require_a_database_each
 from souk.runtime.data.events_broker import is_fit, opened_broker
 from souk.runtime.data.redis import open_redis
 from souk.runtime.process.background import supervised
-from souk.runtime.service import Service
+from souk.runtime.service import Account, Records, Service
+from souk.saga.fault_points import fault_points
 from souk.store.database import Database
 from souk.store.database_clock import DatabaseClock
 from souk.telemetry.logs import logger
-from souk.telemetry.tracing.tracing import open_tracing
 
 _log = logger("hosting")
+SEVERAL = "souk"
+"""The service that log records name where a process has several."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """Services that run in this process, and the calls that lead to them."""
+    """Services that run in this process, the calls that lead to them, and what waits for them."""
 
     hosted: tuple[Hosted, ...]
     calls: Calls
+    backlog: Backlog
 
     @property
     def rebuilds(self) -> Mapping[str, Rebuild]:
@@ -58,6 +62,36 @@ class Assembled:
     def saga_databases(self) -> Mapping[str, Database]:
         """The databases of the services that run sagas, by service."""
         return {one.service.name: one.context.database for one in self.hosted if one.parts.sagas is not None}
+
+    @property
+    def databases(self) -> Mapping[str, Database]:
+        """The databases of the services that have one, by service."""
+        return {one.service.name: one.context.database for one in self.hosted if one.service.migrations is not None}
+
+    @property
+    def accounts(self) -> Mapping[str, Mapping[str, Account]]:
+        """What services count, by service and name."""
+        return {one.service.name: one.parts.accounts for one in self.hosted if one.parts.accounts}
+
+    @property
+    def records(self) -> Mapping[str, Records]:
+        """What reads the records of services, by service."""
+        return {one.service.name: one.parts.records for one in self.hosted if one.parts.records is not None}
+
+    @property
+    def faults(self) -> Faults:
+        """The fault points of this process, which all its services share."""
+        return self.hosted[0].context.faults
+
+    @property
+    def fault_points(self) -> Mapping[str, Sequence[str]]:
+        """The names of the fault points of the sagas of services, by service; a service without sagas has none."""
+        return {
+            one.service.name: [point for saga in one.parts.sagas.versions for point in fault_points(saga)]
+            if one.parts.sagas is not None
+            else []
+            for one in self.hosted
+        }
 
     async def load_demo(self) -> None:
         """Loads every service's demo data, in the app's order."""
@@ -78,11 +112,7 @@ async def assembled(
     The data directory must exist. `callees` are the services that can be called. Raises ConfigurationError,
     in one line, for a service or a directory that is not as it must be.
     """
-    require_sound(services)
-    require_subscriptions(services, subscriptions)
-    require_a_database_each(services, settings.data)
-    if settings.process.faults:
-        _log.warning("armed to die at a named point: for tests only", faults=dict(settings.process.faults))
+    _require_startable(services, subscriptions, settings)
     async with AsyncExitStack() as stack:
         # Entered first, so that databases close last: a handler may use its database until calls have ended.
         names = tuple(service.name for service in services)
@@ -90,9 +120,12 @@ async def assembled(
         await stack.enter_async_context(opened)
         secret = secret_of(settings.calls, settings.data.directory)
         instance = uuid4().hex
-        about = {"service.instance.id": instance}
-        tracing = await opened.enter_async_context(open_tracing(settings.tracing, clock, about))
-        calls = await stack.enter_async_context(open_calls(secret, names, settings.calls, clock, tracing=tracing))
+        service = names[0] if len(names) == 1 else SEVERAL
+        telemetry = await opened.enter_async_context(open_telemetry(settings, clock, service, instance))
+        faults = Faults(settings.process.faults)
+        opening = open_calls(secret, names, settings.calls, clock, tracing=telemetry.tracing, faults=faults)
+        calls = await stack.enter_async_context(opening)
+        calls.registry.register(telemetry.logs)
         redis = await opened.enter_async_context(open_redis(settings.data.redis))
         published = [event for service in services for event in events_of(service.contract).values()]
         broker = await opened.enter_async_context(opened_broker(settings.events, published))
@@ -101,7 +134,7 @@ async def assembled(
             settings.data,
             settings.services,
             clock,
-            Faults(settings.process.faults),
+            faults,
             instance,
             partial(_channels, calls, callees),
             secret,
@@ -111,18 +144,33 @@ async def assembled(
         found = tuple([await opened.enter_async_context(hosted(service, assembly)) for service in services])
         if broker is not None:
             calls.health.watch("broker", is_fit(broker, published))
-        calls.health.watch("disk", has_room(settings.data.directory))
-        calls.health.watch("data directory", is_same(watched_in(settings.data, services)), blocks=True)
-        for one in found:
-            calls.serve(one.service, one.parts, one.context.own_database)
-            for collector in one.parts.collectors:
-                calls.registry.register(collector)
-            _watch_database(one, calls)
-        kept = {one.service.name: one.context.database for one in found if one.service.migrations is not None}
-        calls.registry.register(StoreRetries(kept))
-        calls.registry.register(InboxRepeats({one.service.name: one.context.inbox for one in found}))
-        await stack.enter_async_context(_working(found, events, Backlog(calls.registry), clock))
-        yield Assembled(found, calls)
+        _watch_and_measure(found, calls, settings)
+        backlog = Backlog(calls.registry)
+        await stack.enter_async_context(_working(found, events, backlog, clock))
+        yield Assembled(found, calls, backlog)
+
+
+def _require_startable(services: Sequence[Service], subscriptions: Subscriptions, settings: Settings) -> None:
+    require_sound(services)
+    require_subscriptions(services, subscriptions)
+    require_a_database_each(services, settings.data)
+    if settings.process.faults:
+        _log.warning("armed to die at a named point: for tests only", faults=dict(settings.process.faults))
+
+
+def _watch_and_measure(found: Sequence[Hosted], calls: Calls, settings: Settings) -> None:
+    calls.health.watch("disk", has_room(settings.data.directory))
+    watched = watched_in(settings.data, [one.service for one in found])
+    calls.health.watch("data directory", is_same(watched), blocks=True)
+    for one in found:
+        calls.serve(one.service, one.parts, one.context.own_database)
+        for collector in one.parts.collectors:
+            calls.registry.register(collector)
+        _watch_database(one, calls)
+    kept = {one.service.name: one.context.database for one in found if one.service.migrations is not None}
+    calls.registry.register(StoreRetries(kept))
+    measure_connections(calls.registry, kept)
+    calls.registry.register(InboxRepeats({one.service.name: one.context.inbox for one in found}))
 
 
 def _watch_database(one: Hosted, calls: Calls) -> None:

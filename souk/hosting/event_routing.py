@@ -1,8 +1,10 @@
 """How events get from the services of this process to those that listen: by calls, or through a broker."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+
+import grpc.aio
 
 from souk.events.broker import Broker
 from souk.events.pubsub.parking import parks_at_source
@@ -44,8 +46,17 @@ class EventRouting:
             return None
         return BrokerPublisher(self.broker, self.groups, tracer=tracer)
 
-    def subscribers(self, name: str, parts: ServiceParts, context: ServiceContext) -> list[Subscriber]:
-        """Makes the subscribers of the consumers of the service `name`; none without a broker."""
+    def subscribers(
+        self,
+        name: str,
+        parts: ServiceParts,
+        context: ServiceContext,
+        channel_of: Callable[[str], grpc.aio.Channel],
+    ) -> list[Subscriber]:
+        """Makes the subscribers of the consumers of the service `name`; none without a broker.
+
+        `channel_of` leads to the services whose events they park.
+        """
         if self.broker is None:
             return []
         return [
@@ -55,7 +66,7 @@ class EventRouting:
                 one.consumer,
                 one.types,
                 parts.consumers[one.consumer],
-                parks_at_source(one.consumer, context.channel),
+                parks_at_source(one.consumer, channel_of),
                 context.clock,
                 tracer=context.tracer,
             )

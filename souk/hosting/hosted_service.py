@@ -16,7 +16,7 @@ from souk.hosting.event_routing import EventRouting
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError, StoreError
 from souk.runtime.calls.backlog import Backlog
-from souk.runtime.checks import require_servicer
+from souk.runtime.checks import require_declared, require_servicer
 from souk.runtime.config.settings import CallSettings, DataSettings
 from souk.runtime.data.database_file import enter, whole_file
 from souk.runtime.data.databases import open_database
@@ -56,11 +56,15 @@ class AssemblyContext:
 
 @dataclass(frozen=True, slots=True)
 class Hosted:
-    """A service in this process, with its context and its parts."""
+    """A service in this process, with its context and its parts.
+
+    `platform_channel` gives the channels of what the platform does for it, which it does not declare.
+    """
 
     service: Service
     context: ServiceContext
     parts: ServiceParts
+    platform_channel: Callable[[str], grpc.aio.Channel]
 
     def start(self, background: BackgroundTasks, events: EventRouting, backlog: Backlog) -> None:
         """Starts its tasks, the relay of its events, the removal of old idempotency keys, and its backlog's count.
@@ -68,7 +72,7 @@ class Hosted:
         With a broker, also its subscribers.
         """
         name = self.service.name
-        subscribers = events.subscribers(name, self.parts, self.context)
+        subscribers = events.subscribers(name, self.parts, self.context, self.platform_channel)
         for subscriber in subscribers:
             background.start(f"{name}: {subscriber.group} at the broker", subscriber.run)
         if subscribers:
@@ -79,7 +83,7 @@ class Hosted:
             relay = Relay(
                 self.context.database,
                 events.subscriptions,
-                self.context.channel,
+                self.platform_channel,
                 self.context.instance,
                 self.context.clock,
                 source=name,
@@ -121,6 +125,16 @@ async def _clock(database: Database | None, assembly: AssemblyContext) -> Clock:
     return clock
 
 
+def _declared(service: Service, channels: Callable[[str], grpc.aio.Channel]) -> Callable[[str], grpc.aio.Channel]:
+    """Gives the channels that a service opens itself: to those that it declares."""
+
+    def channel(name: str) -> grpc.aio.Channel:
+        require_declared(service, name)
+        return channels(name)
+
+    return channel
+
+
 def _in_a_file(service: Service, data: DataSettings) -> bool:
     return service.migrations is not None and data.postgres is None
 
@@ -139,16 +153,17 @@ async def hosted(service: Service, assembly: AssemblyContext) -> AsyncIterator[H
     with _folder(service, assembly.data) as folder:
         database = None
         if service.migrations is not None:
-            database = await open_database(service, assembly.data, assembly.clock, assembly.faults)
+            tracer = assembly.tracer(service.name)
+            database = await open_database(service, assembly.data, assembly.clock, assembly.faults, tracer)
         try:
-            clock = await _clock(database, assembly)
+            clock, channels = await _clock(database, assembly), assembly.channels(service.name)
             if _in_a_file(service, assembly.data):
                 enter(assembly.data.directory, service.name)
             context = ServiceContext(
                 name=service.name,
                 own_database=database,
                 outbox=Outbox(service.name, clock, service.contract, assembly.tracer(service.name)),
-                channel=assembly.channels(service.name),
+                channel=_declared(service, channels),
                 clock=clock,
                 folder=folder,
                 instance=assembly.instance,
@@ -162,7 +177,7 @@ async def hosted(service: Service, assembly: AssemblyContext) -> AsyncIterator[H
             parts = await service.build(context)
             require_servicer(service, parts.servicer)
             await require_compatible_sagas(service, parts)
-            yield Hosted(service, context, parts)
+            yield Hosted(service, context, parts, channels)
         finally:
             if database is not None:
                 await database.close()

@@ -8,8 +8,9 @@ background work is cancelled, calls end, databases close.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from souk.admin.applications import Applications
 from souk.admin.servicers.monolith import controlling_system
@@ -18,21 +19,22 @@ from souk.gateway.routing.live import LiveRoutes
 from souk.hosting.adopted.joining import open_joining
 from souk.hosting.assembly import Assembled, assembled
 from souk.hosting.event_routing import subscriptions_of
-from souk.hosting.gateway_app import DrainingApp, gateway
-from souk.hosting.gateway_limits import opened_limits, watched_gate
+from souk.hosting.gateway.live_routes import OnHangup
+from souk.hosting.gateway.opening import open_gateway
 from souk.hosting.hosted_service import Hosted
-from souk.hosting.live_routes import OnHangup, live_routes
 from souk.kernel.clock import Clock
 from souk.runtime.checks import reachable
 from souk.runtime.config.settings import Settings
 from souk.runtime.data import manifest
 from souk.runtime.data.database_file import require_complete
-from souk.runtime.data.directory import held
+from souk.runtime.data.directory import held, make
+from souk.runtime.data.layout import DataLayout
 from souk.runtime.process.http.server import serving
 from souk.runtime.process.http.tls import server_tls
 from souk.runtime.process.ops_http import Readiness, scraped
 from souk.runtime.process.sockets import address_of, listen
 from souk.runtime.service import App
+from souk.telemetry.kept_log import kept_log
 from souk.telemetry.traffic import Traffic
 
 
@@ -59,6 +61,7 @@ async def monolith(
         tls = server_tls(settings.http.certificate)
         listener = stack.enter_context(listen(settings.listen.address, settings.listen.port))
         stack.enter_context(held(data.directory))
+        log = settings.log.file or stack.enter_context(_log_of(app, settings, clock))
         databases = manifest.FILES if data.postgres is None else manifest.GIVEN
         require_complete(data.directory)
         manifest.claim(data.directory, manifest.MONOLITH, databases)
@@ -69,27 +72,25 @@ async def monolith(
         if databases == manifest.GIVEN:
             manifest.record(data.directory, [one.name for one in app.services if one.migrations is not None])
         readiness = Readiness(system.calls.health)
-        limits = await stack.enter_async_context(opened_limits(settings, clock))
-        overload = await stack.enter_async_context(watched_gate(settings, clock))
         joining = await stack.enter_async_context(open_joining(system.calls, about, clock))
-        application = gateway(
-            app, system.calls, settings.http, clock, readiness, metrics=settings.demo, limits=limits, overload=overload
+        opened = await stack.enter_async_context(
+            open_gateway(app, system.calls, settings, clock, readiness, app.name, on_hangup, joining.directory)
         )
-        routes = await stack.enter_async_context(
-            live_routes(application, system.calls, settings.http, clock, on_hangup, joining.directory)
-        )
-        draining = DrainingApp(application)
         await stack.enter_async_context(
-            serving(draining, listener, settings.process.drain, limits=settings.http.limits, tls=tls)
+            serving(opened.application, listener, settings.process.drain, limits=settings.http.limits, tls=tls)
         )
         metrics = await stack.enter_async_context(
-            scraped(settings.process.metrics_port, system.calls.registry, readiness, settings.http.limits)
+            scraped(
+                settings.process.metrics_port,
+                system.calls.registry,
+                readiness,
+                settings.http.limits,
+                settings.process.metrics_host,
+            )
         )
-        inspected = _inspected(app, system, draining.traffic, clock, metrics, about.version, routes)
+        inspected = _inspected(app, system, opened.application.traffic, clock, metrics, settings, opened.routes)
         applications, address = Applications(joining.directory), address_of(listener)
-        await stack.enter_async_context(
-            controlling_system(data.directory, inspected, address, settings.log.file, applications)
-        )
+        await stack.enter_async_context(controlling_system(data.directory, inspected, address, log, applications))
         await stack.enter_async_context(joining.at(data.directory))
         if settings.demo:
             await system.load_demo()
@@ -97,8 +98,21 @@ async def monolith(
         yield RunningSystem(f"{settings.http.scheme}://{address}", system.hosted)
 
 
+def _log_of(app: App, settings: Settings, clock: Clock) -> AbstractContextManager[Path]:
+    """Keeps the log in the data directory, where `souk logs` looks for it, if no other file was named."""
+    layout = DataLayout(settings.data.directory.resolve())
+    make(layout.logs)
+    return kept_log(layout.log(app.name), settings.log.limits, clock)
+
+
 def _inspected(
-    app: App, system: Assembled, traffic: Traffic, clock: Clock, metrics: str, version: str, routes: LiveRoutes | None
+    app: App,
+    system: Assembled,
+    traffic: Traffic,
+    clock: Clock,
+    metrics: str,
+    settings: Settings,
+    routes: LiveRoutes | None,
 ) -> Inspected:
     return Inspected(
         service=app.name,
@@ -107,9 +121,17 @@ def _inspected(
         traffic=traffic,
         clock=clock,
         health=system.calls.health,
-        version=version,
+        version=settings.calls.discovery.version,
         metrics_address=metrics,
         rebuilds=system.rebuilds,
         sagas=system.saga_databases,
+        databases=system.databases,
+        accounts=system.accounts,
+        records=system.records,
+        at_broker=system.backlog.at_broker,
+        faults=system.faults if settings.demo else None,
+        fault_points=system.fault_points,
         routes=routes,
+        spans=system.calls.spans,
+        metrics=system.calls.registry,
     )

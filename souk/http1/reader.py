@@ -44,13 +44,14 @@ class BodyTooLarge(Exception):
 
 
 class Reader:
-    """What requests and answers have in common. A body may have at most `limit` octets.
+    """What requests and answers have in common. A body may have at most `limit` octets, and a head, or anything else
+    outside the body, `head_limit`.
 
     `surplus` is set when octets came after the end of the message.
     """
 
-    def __init__(self, parser: type[Any], limit: int) -> None:
-        self._parser, self._limit = parser(self), limit
+    def __init__(self, parser: type[Any], limit: int, head_limit: int = HEAD_LIMIT) -> None:
+        self._parser, self._limit, self._head_limit = parser(self), limit, head_limit
         self.surplus = False
         self._clear()
 
@@ -69,18 +70,18 @@ class Reader:
 
         Raises Malformed, HeadTooLarge or BodyTooLarge.
         """
-        if len(data) <= min(_SLICE, HEAD_LIMIT - self._kept):  # nearly always
+        if len(data) <= min(_SLICE, self._head_limit - self._kept):  # nearly always
             return self._parse(data)
         for start in range(0, len(data), _SLICE):
             self._feed(data[start : start + _SLICE])
         return self.complete
 
     def _feed(self, data: bytes) -> bool:
-        room = HEAD_LIMIT - self._kept
+        room = self._head_limit - self._kept
         if len(data) > room and not self.complete:
             # What is counted begins anew when a head ends, so the limit is checked where it is reached.
             self._parse(data[:room])
-            if self._kept >= HEAD_LIMIT and not self.complete:
+            if self._kept >= self._head_limit and not self.complete:
                 raise HeadTooLarge
             data = data[room:]
         return self._parse(data)

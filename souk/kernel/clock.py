@@ -29,6 +29,11 @@ class SystemClock:
         return time.time_ns() // 1_000
 
 
+def from_datetime(moment: datetime) -> int:
+    """Converts a date to a reading of `Clock.now`."""
+    return round(moment.timestamp() * MICROSECONDS)
+
+
 def to_datetime(microseconds: int) -> datetime:
     """Converts a reading of `Clock.now` to a date in UTC."""
     return datetime.fromtimestamp(microseconds / MICROSECONDS, UTC)

@@ -1,4 +1,4 @@
-"""The call context: deadline, caller, trace and idempotency key, which travel with a call.
+"""The call context: deadline, caller, trace, idempotency key and releases, which travel with a call.
 
 One context variable holds it, because generated stubs have no argument for it. A handler starts in a
 fresh context that holds only what came with its call. Channels read the context to pass on deadline,
@@ -7,7 +7,7 @@ caller and trace.
 
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,20 @@ class Caller:
 
 
 NOBODY = Caller()
+MOST_RELEASES = 64
+"""Services of which a request keeps the release."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # not frozen: each call makes several, and that would triple what they cost
 class CallContext:
-    """The context of one call.
+    """The context of one call. Nobody changes it.
 
     `deadline` is a time of the monotonic clock, in seconds; None means that the call has none. `one_try` means
-    that the calling code retries by itself, so channels do not retry. It is not sent with the call.
+    that the calling code retries by itself, so channels do not retry. It is not sent with the call. `tracestate` is
+    what other systems have said of the trace (W3C Trace Context), and goes on as it came.
+
+    `releases` are the versions of services that have answered the request so far, by service; an empty one is the
+    baseline. All contexts of a request share them, and calls add to them (`note_release`).
     """
 
     deadline: float | None = None
@@ -50,10 +56,13 @@ class CallContext:
     traceparent: str = ""
     idempotency_key: str = ""
     one_try: bool = False
+    tracestate: str = ""
+    releases: dict[str, str] = field(default_factory=dict, hash=False, compare=False, repr=False)
 
     def under(self, traceparent: str) -> "CallContext":
         """Returns the same context at another place of a trace. (`dataclasses.replace` takes five times as long.)"""
-        return CallContext(self.deadline, self.caller, traceparent, self.idempotency_key, self.one_try)
+        mine = self.idempotency_key, self.one_try, self.tracestate, self.releases
+        return CallContext(self.deadline, self.caller, traceparent, *mine)
 
 
 _EMPTY = CallContext()
@@ -63,6 +72,14 @@ _current: ContextVar[CallContext] = ContextVar("souk_call", default=_EMPTY)
 def current() -> CallContext:
     """Returns the context of the call that is being handled; outside of a call, an empty context."""
     return _current.get()
+
+
+def note_release(service: str, version: str) -> None:
+    """Notes which version of a service has answered the current request; the first one stays. Outside of a call there
+    is nothing to note."""
+    context = _current.get()
+    if context is not _EMPTY and len(context.releases) < MOST_RELEASES:
+        context.releases.setdefault(service, version)
 
 
 class _Use:
@@ -95,4 +112,5 @@ def acting_as(
     """
     caller = Caller(subject=on_behalf_of, service=service)
     now = current()
-    return _Use(CallContext(deadline, caller, now.traceparent, now.idempotency_key, one_try))
+    releases = {} if now is _EMPTY else now.releases
+    return _Use(CallContext(deadline, caller, now.traceparent, now.idempotency_key, one_try, now.tracestate, releases))

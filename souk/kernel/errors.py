@@ -6,7 +6,9 @@
     │   ├── Unauthenticated   the call has no valid token
     │   └── PermissionDenied  the caller may not do this
     ├── ConfigurationError    a setting, a directory or a port is wrong; reported in one line at the start
-    │   └── RoutesFileRefused the gateway: a routes file is wrong; one line for each thing that is
+    │   ├── RoutesFileRefused the gateway: a routes file is wrong; one line for each thing that is
+    │   ├── MeshPolicyRefused the mesh: a policy file is wrong; one line for each thing that is
+    │   └── ExportRefused     the mesh: a target cannot say all of a policy; one line for each thing that it cannot
     ├── StoreError            the database failed
     │   ├── StoreUnavailable  the database is away, full or locked; it may work later
     │   ├── StoreCorrupt      the database's file is damaged
@@ -30,6 +32,12 @@
     │   └── TokenRefused      a client gets no token; it ends with an error of OAuth 2.0 instead (RFC 6749)
     ├── ClientGone            the gateway: the client closed the connection before it was answered
     ├── BodyLost              the gateway: the rest of a streamed answer's body cannot come
+    ├── SidecarRefused        the mesh: a sidecar's stream is not served, or not any more
+    ├── ShareRejected         the mesh: a sidecar does not take the share of a canary
+    ├── PageRefused           the console: what an operator asked of a page cannot be done
+    ├── CertificateRefused    the mesh: an operator has refused this workload, so it gets no certificate
+    ├── CertificateUnavailable  the mesh: no signing certificate is valid now; certificates in use stay
+    ├── RotationRefused       the mesh: a root rotation is under way, so none can begin
     └── UpstreamFault         the gateway: an exchange with an HTTP server behind it failed
 
 A DomainError becomes a gRPC status with google.rpc.ErrorInfo, and at the gateway

@@ -30,12 +30,25 @@ def write(descriptor: int, content: bytes, *, durable: bool = True) -> None:
         os.close(descriptor)
 
 
-def replace(path: Path, content: bytes, *, aside: Path | None = None, durable: bool = True) -> None:
+def sync_folder(folder: Path) -> None:
+    """Waits until the names in a folder are on the disk: until then a loss of power may take back a new one."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace(
+    path: Path, content: bytes, *, aside: Path | None = None, durable: bool = True, folder_later: bool = False
+) -> None:
     """Replaces the file at `path` atomically: whatever happens meanwhile, it has either the old or the new content.
 
     The content goes to another file first, which is then renamed. Without `aside` that file has a random name, so any
     number of writers may run at once. With `aside` it has that name, for a single writer, and what an earlier run left
-    there is removed. Raises OSError, and then leaves no other file behind.
+    there is removed. If it is to be `durable`, the new content is on the disk afterwards, under its name; with
+    `folder_later` only once the caller calls `sync_folder`, for many files at once. Raises OSError, and then leaves no
+    other file behind.
     """
     if aside is None:
         aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -45,6 +58,8 @@ def replace(path: Path, content: bytes, *, aside: Path | None = None, durable: b
     try:
         write(descriptor, content, durable=durable)
         os.replace(aside, path)
+        if durable and not folder_later:
+            sync_folder(path.parent)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise

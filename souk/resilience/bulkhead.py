@@ -57,6 +57,8 @@ class Bulkhead(Generic[W]):
         self._callers: dict[W, CallingParty] = {}
         self._held: dict[CallingParty, int] = {}
         self.running = 0
+        self.refused = 0
+        """Calls that were refused since this began."""
 
     @property
     def waiting(self) -> int:
@@ -78,6 +80,7 @@ class Bulkhead(Generic[W]):
             return Arrival.RUN
         own = len(self._queues.get(caller, ()))
         if self.waiting >= self._most_waiting or (caller.limited and own >= self._user_waiting):
+            self.refused += 1
             return Arrival.FULL
         self._queues.setdefault(caller, {})[waiter] = None
         self._callers[waiter] = caller

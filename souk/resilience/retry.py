@@ -39,10 +39,14 @@ class RetryBudget:
         """Adds to the budget for a call that was made for the first time."""
         self._tokens = min(self._settings.burst, self._tokens + self._settings.share)
 
+    def tokens(self, now: float) -> float:
+        """Returns how many retries it allows now."""
+        earned = max(0.0, now - self._at) * self._settings.per_second
+        return min(self._settings.burst, self._tokens + earned)
+
     def take(self, now: float) -> bool:
         """Takes the token for one retry; returns False if there is none."""
-        earned = max(0.0, now - self._at) * self._settings.per_second
-        self._tokens = min(self._settings.burst, self._tokens + earned)
+        self._tokens = self.tokens(now)
         self._at = max(self._at, now)
         if self._tokens < 1.0:
             return False
@@ -66,7 +70,10 @@ class Failure:
 
 
 class Retry:
-    """Decides on the retries of the calls to one service."""
+    """Decides on the retries of the calls to one service.
+
+    `made` counts those that it has allowed, and `refused` those for which the budget had no token.
+    """
 
     def __init__(
         self, settings: RetrySettings | None = None, *, now: float = 0.0, random: Random | None = None
@@ -74,6 +81,7 @@ class Retry:
         self._settings = settings or RetrySettings()
         self._budget = RetryBudget(self._settings, now)
         self._random = random or Random()
+        self.made = self.refused = 0
 
     def call_made(self) -> None:
         """Adds to the budget for a call that was made for the first time."""
@@ -92,7 +100,15 @@ class Retry:
         delay = max(self._settings.backoff.delay(tries, self._random), failure.retry_after or 0.0)
         if now + delay >= deadline:
             return None
-        return delay if self._budget.take(now) else None
+        if not self._budget.take(now):
+            self.refused += 1
+            return None
+        self.made += 1
+        return delay
+
+    def tokens(self, now: float) -> float:
+        """Returns how many retries the budget allows now."""
+        return self._budget.tokens(now)
 
 
 def _may_help(failure: Failure) -> bool:

@@ -6,16 +6,21 @@ key that ends in `-bin`. Keys that gRPC itself writes are dropped. All pairs of 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 import grpc.aio
 
+from souk.kernel.context import MOST_RELEASES
 from souk.rpc.call import Pairs
 
 LIMIT = 8_192
 IDEMPOTENCY_KEY = "idempotency-key"
 TRACEPARENT = "traceparent"
+TRACESTATE = "tracestate"
+RELEASE = "souk-release"
+"""The key of the releases that a request has met so far, as `service=version` with commas in between; an empty version
+is the baseline."""
 REPLAYED = ("idempotent-replayed", "true")
 RESERVED_PREFIX = "souk-"
 
@@ -56,6 +61,17 @@ def _pair(key: str, value: str | bytes) -> tuple[str, str | bytes]:
     return key, text
 
 
+def releases_text(releases: Mapping[str, str]) -> str:
+    """Writes releases by service as the value of RELEASE; empty for none."""
+    return ",".join(f"{service}={version}" for service, version in releases.items())
+
+
+def read_releases(text: str) -> dict[str, str]:
+    """Reads what `releases_text` writes. What is no pair is left out."""
+    pairs = (one.partition("=") for one in text.split(",")[:MOST_RELEASES])
+    return {service: version for service, equals, version in pairs if service and equals}
+
+
 def size(pairs: Pairs) -> int:
     """Returns what the pairs count against the limit, in octets."""
     octets = 0
@@ -66,4 +82,7 @@ def size(pairs: Pairs) -> int:
 
 def first(pairs: Iterable[tuple[str, str | bytes]], key: str) -> str:
     """Returns the first text under a key; empty if there is none."""
-    return next((value for name, value in pairs if name == key and isinstance(value, str)), "")
+    for name, value in pairs:
+        if name == key and isinstance(value, str):
+            return value
+    return ""

@@ -9,6 +9,7 @@
 | a consumer that neither waits nor passes after a parked event | require_subscriptions |
 | a servicer without a method of its contract | require_servicer |
 | a channel to a service that cannot be there | Reachable |
+| a channel to a service that it does not declare | require_declared |
 | a setting that the fleet's own PostgreSQL does not allow | require_databases |
 | a database without migrations | ServiceContext.database, and open_database for an empty folder |
 
@@ -28,6 +29,7 @@ from souk.descriptors.event_contract import EventContract, event_of, events_of, 
 from souk.descriptors.path_template import Template
 from souk.events.sender import AfterParked, SubscriptionLike
 from souk.gateway.app import OWN_PATHS
+from souk.gateway.settings import CONSOLE_PATH
 from souk.kernel.errors import ConfigurationError
 from souk.kernel.suggest import nearest
 from souk.rpc.server.dispatcher import implements
@@ -158,6 +160,8 @@ def _require_own_paths(contract: Contract, taken: dict[tuple[str, tuple[str, ...
                 template = Template.parse(rule.path)
             except ValueError as error:
                 raise ConfigurationError(f"{name}: {error}") from None
+            if CONSOLE_PATH[1:] in template.segments[:1]:
+                raise ConfigurationError(f"{name} is at {rule.verb} {rule.path}: below {CONSOLE_PATH} is the console")
             other = taken.setdefault((rule.verb, template.segments, template.verb), name)
             if other != name:
                 raise ConfigurationError(f"{name} and {other} are both at {rule.verb} {rule.path}: one must move")
@@ -171,6 +175,17 @@ def require_servicer(service: Service, servicer: object) -> None:
         raise ConfigurationError(
             f"{type(servicer).__name__} of the service {service.name!r} lacks {', '.join(missing)}, "
             f"which {contract.full_name} has"
+        )
+
+
+def require_declared(service: Service, callee: str) -> None:
+    """Checks a channel. Raises ConfigurationError when the service does not declare that it calls `callee`."""
+    if callee not in service.calls:
+        declared = ", ".join(repr(name) for name in dict.fromkeys((*service.calls, callee)))
+        comma = "" if service.calls else ","
+        raise ConfigurationError(
+            f"{service.name} opens a channel to {callee!r}, which is not among the calls that it declares: "
+            f"give its Service calls=({declared}{comma}), or do not call it"
         )
 
 

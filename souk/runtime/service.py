@@ -23,7 +23,7 @@ from souk.kernel.errors import ConfigurationError
 from souk.projections.projection import Projection
 from souk.resilience.breaker.breaker import Breaker
 from souk.saga.runner import SagaRunner
-from souk.store.database import Database
+from souk.store.database import Database, Transaction
 from souk.store.inbox import Inbox
 from souk.store.outbox import Outbox
 from souk.telemetry.metrics import Collector
@@ -52,7 +52,8 @@ class Subscription:
 class ServiceContext:
     """What a service gets when it is built.
 
-    `channel(name)` is a gRPC channel to the service of that name, wherever it runs. `folder` is the
+    `channel(name)` is a gRPC channel to the service of that name, wherever it runs; it raises ConfigurationError for
+    one that the service does not declare in its `calls`. `folder` is the
     service's own directory; its replicas share it if the database is on a server. `instance` is unique to
     this run of this process. `secret` is the service's own, the same in each of its processes and at every
     start of the installation: for what it encrypts, or digests under a key. `settings` are the service's own,
@@ -89,6 +90,67 @@ class ServiceContext:
         return self.own_database
 
 
+Account = Callable[[Transaction], Awaitable[Mapping[str, int]]]
+"""Reads what a service counts in its own database: an amount for each unit, a currency (in minor units) or a product.
+
+It is read at any time, while the system works, so it must not take long: sums are SQL's.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """What must be equal, in each unit: the sum of the accounts of `left`, and that of `right`, each "SERVICE/ACCOUNT".
+
+    An empty side is zero. `meaning` says it for people, in a sentence.
+    """
+
+    name: str
+    meaning: str
+    left: tuple[str, ...]
+    right: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordQuery:
+    """Asks what is recorded about a `subject`, such as an order; `keys` are those of the steps of its sagas."""
+
+    subject: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One thing that a service has recorded about a subject, for operators, without personal data.
+
+    `at` is in microseconds since 1970. `kind` is a word such as "ledger". `event_id` is that of an event which was
+    published: how it was delivered is shown beside it. `state_of` is what this is a state of, such as the id of a
+    payment: it was so until the next record of the same. Empty for what only happened.
+    """
+
+    at: int
+    kind: str
+    what: str
+    detail: str = ""
+    event_id: str = ""
+    state_of: str = ""
+
+
+Records = Callable[[Transaction, RecordQuery], Awaitable[Sequence[Recorded]]]
+"""Reads what a service has recorded about a subject in its own database; it must find it by an index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What sagas and records are about, such as an order: the console has a page for each, at /console/PATH/ID.
+
+    `name` is for people, and ids begin with `prefix`.
+    """
+
+    path: str
+    name: str
+    prefix: str
+
+
 async def nothing() -> None:
     """Does nothing: the default for a service without demo data, or with nothing to drain."""
 
@@ -100,9 +162,11 @@ class ServiceParts:
     A task runs from start until it is cancelled; one that fails is started again with back-off.
     `demo` loads demo data and may be called again. `drain` is awaited when no request runs any
     more, before the tasks are cancelled. The runs of `sagas` and of `two_phase_commits` are counted in the metrics;
-    tasks of the service must run them. `breakers` are those around what is outside the system, by its name.
+    tasks of the service must run them. `breakers` are those around what is outside the system, by its name; NAME/USE
+    is a further one around NAME, for one use of it.
     `collectors` are metrics of the service's own, for the metrics of its process. `history` reads out what it has
-    published, if it keeps that.
+    published, if it keeps that. `accounts` are what it counts, for the app's invariants, and `records`
+    what it has recorded about the app's subjects.
     """
 
     servicer: object
@@ -116,6 +180,8 @@ class ServiceParts:
     collectors: Sequence[Collector] = ()
     projections: Mapping[str, Projection] = field(default_factory=dict)
     history: History | None = None
+    accounts: Mapping[str, Account] = field(default_factory=dict)
+    records: Records | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +212,9 @@ class Service:
     `migrations` is the folder of its numbered SQL files; None for a stateless service. `settings`
     are the service's own, named in small letters: `provider_delay` of the service `payment` is
     the variable `SOUK_PAYMENT_PROVIDER_DELAY` and `ServiceContext.settings["provider_delay"]`. `needs` tells from them
-    what the database must have; it raises ConfigurationError for a setting that is wrong.
+    what the database must have; it raises ConfigurationError for a setting that is wrong. `calls` are the names of the
+    services to which it opens channels: who may call whom follows from them. What the platform calls for it, such as
+    the consumers of its events, is not declared. `reaches` are the settings that name systems outside, which it calls.
     """
 
     name: str
@@ -156,6 +224,8 @@ class Service:
     subscriptions: tuple[Subscription, ...] = ()
     settings: tuple[Setting, ...] = ()
     needs: Callable[[Mapping[str, str]], DatabaseNeeds] = _needs_nothing
+    calls: tuple[str, ...] = ()
+    reaches: tuple[str, ...] = ()
 
 
 def speakers_of(services: Iterable[Service]) -> list[Speaker]:
@@ -173,7 +243,7 @@ class TokenIssuer:
     A method is its full name, such as `/shop.user.v1.UserService/GetRoles`. `api_keys_method` tells whose an API key
     is; without it there are none. `client_tokens_method` gives an access token for one; without it `/oauth/token` is
     not a path. `login_method` and `logout_method` begin and end sessions of browsers; without them there are no
-    cookies.
+    cookies. Users with the role `operator_role` may use the console.
     """
 
     issuer: str
@@ -184,6 +254,7 @@ class TokenIssuer:
     client_tokens_method: str = ""
     login_method: str = ""
     logout_method: str = ""
+    operator_role: str = "admin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +264,7 @@ class Emulator:
     It is started unless `setting` of `service` gives the address of the real system; if it is started, that setting
     becomes `url`. `arguments` are the arguments of Python that start it, and `settings` are further settings of the
     service. In all of them {socket} is the path of a unix socket that only the owner of the fleet can reach, and
-    {folder} is the folder of the service.
+    {folder} is the folder of the service. `stands_for` is the name by which breakers and spans know the real system.
     """
 
     name: str
@@ -202,13 +273,23 @@ class Emulator:
     url: str
     arguments: tuple[str, ...]
     settings: Mapping[str, str] = field(default_factory=dict)
+    stands_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """The services that make one system, the issuer of its callers' tokens, and its emulators for development."""
+    """The services that make one system, the issuer of its callers' tokens, and its emulators for development.
+
+    The API's page offers `demo_logins` while there is demo data: bodies of the login, by the names of the accounts.
+    Its examples use `python_client`, the package of the API's generated client, or httpx. The console compares the
+    sides of `invariants` while the system runs, and has a page for each of the `subjects`.
+    """
 
     name: str
     services: tuple[Service, ...]
     token_issuer: TokenIssuer
     emulators: tuple[Emulator, ...] = ()
+    demo_logins: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    python_client: str = ""
+    invariants: tuple[Invariant, ...] = ()
+    subjects: tuple[Subject, ...] = ()

@@ -11,12 +11,15 @@ Parts:
 
 - `definition.py`: a `Saga` is a list of `Step`s with `do` and `undo`; one of them is the pivot, after which the saga
   only goes forward.
-- `machine.py` and `states.py`: what happens next, as pure functions over the recorded run. Everything that must be
-  right under crash and race is decided here, and tested by a model.
-- `execution.py`: drives one run. It makes the calls that the machine asks for and records what came of them.
+- `waits.py`: steps that wait for a message from outside, or for a time.
+- `machine.py`, `draft.py` and `states.py`: what happens next, as pure functions over the recorded run. Everything that
+  must be right under crash and race is decided here, and tested by a model.
+- `driving/`: drives one run. It makes the calls that the machine asks for and records what came of them.
 - `runner.py`: `SagaRunner` starts runs, waits for them, and takes over those whose owner died.
-- `store.py`: all SQL. A write is conditional on the lease's epoch, so an owner that lost its lease changes nothing.
-- `parked.py`: which steps wait for an operator, and the retry that an operator asks for.
+- `step_rows.py`: how steps are written, each with a line for every change.
+- `store.py`: all other SQL. A write is conditional on the lease's epoch, so who lost its lease changes nothing.
+- `takeover/`: runs that nobody drives and that are due, taken over in batches, in the order in which they became due.
+- `waiting/`: runs that wait, held by nobody, and the messages that wake them.
 - `versions.py`: the definitions of this program. A run goes on by the one it began with, or is not touched.
 - `compatibility.py`: refuses to start a program whose definition changed under its open runs.
 - `operator/`: finds runs for an operator, and acts on them: retry, compensate, resolve, pause, resume.

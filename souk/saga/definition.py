@@ -76,6 +76,22 @@ Ended = Callable[[Transaction, StepCall], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """What a step waits for, as `souk.saga.waits` makes it: a `message` with a `key`, or a time if `message` is empty.
+
+    It waits `seconds` at most, or until `at`, in microseconds since 1970. When that is over the step is done with the
+    result `otherwise`, or refused without one. `check` raises DomainError for a message that refuses the step.
+    """
+
+    message: str
+    key: Callable[[StepCall], str]
+    seconds: float = 0.0
+    at: Callable[[StepCall], int] | None = None
+    otherwise: bytes | None = None
+    check: Callable[[bytes], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One step of a saga.
 
@@ -91,7 +107,8 @@ class Step:
     `outcome_waits` says that the rejection may commit only once this step's undo is acknowledged.
     `try_timeout` is the limit of one try in seconds, and must stay below the lease.
 
-    `beside` is set by `parallel`: the name of the first step of the group.
+    `beside` is set by `parallel`: the name of the first step of the group. `wait` is set by `receive` and `timer`: the
+    step then makes no call, and waits for something.
     """
 
     name: str
@@ -102,6 +119,7 @@ class Step:
     outcome_waits: bool = True
     try_timeout: float = 5.0
     beside: str = ""
+    wait: Wait | None = None
 
     @property
     def slug(self) -> str:
@@ -117,6 +135,7 @@ class Step:
             "pivot": self.pivot,
             "outcome does not wait": not self.outcome_waits,
             f"beside {self.beside}": bool(self.beside),
+            f"waits for {(self.wait and self.wait.message) or 'a time'}": self.wait is not None,
         }
         return f"{self.name}: {', '.join(trait for trait, has in traits.items() if has) or 'local'}"
 
@@ -177,6 +196,9 @@ class Saga:
         self.ended = ended
         self.deadline = deadline
         self.fingerprint = sha256("\n".join(self.outline).encode()).hexdigest()[:16]
+        for index, step in enumerate(steps):
+            if step.wait is not None and (index > self.pivot or self.forward_only):
+                _require_no_refusal(name, step, step.wait)
         if self.pivot > 0 and rejected is None:
             raise ValueError(f"saga {name!r} can be refused before {steps[self.pivot].name!r} and says not what then")
 
@@ -189,3 +211,12 @@ class Saga:
     def forward_only(self) -> bool:
         """Whether the saga never goes back."""
         return self.pivot == 0
+
+
+def _require_no_refusal(saga: str, step: Step, wait: Wait) -> None:
+    """Raises ValueError for a wait that may refuse its step where nothing goes back."""
+    if wait.otherwise is None or wait.check is not None:
+        raise ValueError(
+            f"saga {saga!r}: {step.name!r} waits after the pivot, where nothing can be refused: give it `otherwise`, "
+            f"and no `check`"
+        )

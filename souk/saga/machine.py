@@ -9,112 +9,41 @@ The rules that pick the events of the tables in `souk.saga.states`:
 - UNKNOWN leaves the step in doubt. It is tried again under the same key until the answer is definite; if the
   deadline passes first, it is undone. A refusal of a step in doubt is undone as well: an earlier
   try may still be under way, and only the undo blocks it.
+- A step that waits ends by its message, or by the end of its time. No time of the run's deadline passes meanwhile.
 - Undos are independent. REJECTED is committed once every undo that it waits for is acknowledged.
 
-The functions read no clock and do no I/O: `late` says that the deadline has passed, and each returns what to
-write as a Decision. The state alone determines what is to be done (`to_do`, `to_undo`), so a replica that reads
-it from the database goes on exactly as the one that wrote it.
+The functions read no clock and do no I/O: `late` says that the deadline has passed, `due` that the time of a wait is
+over, and each returns what to write as a Decision. The state alone determines what is to be done (`to_do`, `to_undo`,
+`awaiting`), so a replica that reads it from the database goes on exactly as the one that wrote it.
 """
 
 from dataclasses import replace
 
 from souk.kernel.errors import Outcome
 from souk.saga.definition import Refusal, Saga
+from souk.saga.draft import DEADLINE_EXCEEDED, Draft, too_late
 from souk.saga.run import ASKING, PARKED, Decision, Run, StepAnswer, StepRun
 from souk.saga.states import RUN, STEP, Phase, PhaseEvent, StepEvent, StepState
+from souk.saga.waits import end_of_wait
 
-DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+__all__ = ["DEADLINE_EXCEEDED"]
+
 OPERATOR_DECIDED = "OPERATOR_DECIDED"
 """The reason of a run that an operator turned back."""
 
-_OPEN_UNDO = frozenset({StepState.UNDOING, StepState.UNDO_PARKED})
 _BEFORE_PIVOT = {
     Outcome.DONE: StepEvent.DONE,
     Outcome.REFUSED: StepEvent.REFUSED,
     Outcome.NOT_SENT: StepEvent.NOT_SENT,
     Outcome.UNKNOWN: StepEvent.UNKNOWN,
 }
+_RESOLVABLE = frozenset({StepState.PARKED, StepState.AWAITING, StepState.WAIT_PARKED})
 _AFTER_PIVOT = _BEFORE_PIVOT | {Outcome.REFUSED: StepEvent.BLOCKED, Outcome.NOT_SENT: StepEvent.DELAYED}
-
-
-class _Draft:
-    """A decision in the making."""
-
-    def __init__(self, saga: Saga, run: Run) -> None:
-        self.saga, self.phase, self.refusal = saga, run.phase, run.refusal
-        self.steps = list(run.steps)
-        self.records: list[int] = []
-
-    def step(
-        self, index: int, event: StepEvent, *, tried: int = 0, sent: int = 0, result: bytes = b"", note: str = ""
-    ) -> None:
-        old = self.steps[index]
-        state = STEP.next(old.state, event)
-        # The count of tries starts again when the step is undone, as back-off and limit are then the undo's.
-        turns = state in _OPEN_UNDO and old.state not in _OPEN_UNDO
-        tries, sent = (0, 0) if turns else (old.tries + tried, old.sent + sent)
-        self.steps[index] = StepRun(state, tries, sent, result or old.result, note)
-        if state is StepState.UNDOING and self.saga.steps[index].undo is None:
-            self.step(index, StepEvent.UNDONE)
-
-    def go_on(self, *, late: bool) -> None:
-        """Completes the local steps that come next, and registers the first step that makes a call, or its group."""
-        for index, step in enumerate(self.saga.steps):
-            state = self.steps[index].state
-            if state is StepState.DONE:
-                continue
-            if state is not StepState.WAITING:
-                return  # a step beside this one, or before it, is not done yet
-            if step.do is not None:
-                if late and self.phase is Phase.RUNNING:
-                    self.turn_back(too_late(step.name))
-                else:
-                    self.register(index)
-                return
-            self.done(index, StepEvent.DONE)
-        self.phase = RUN.next(self.phase, PhaseEvent.ALL_DONE)
-
-    def register(self, index: int) -> None:
-        """Registers a step that makes a call, and those that run beside it."""
-        group = self.saga.steps[index].beside
-        for other, step in enumerate(self.saga.steps):
-            if other == index or (group and step.beside == group):
-                self.step(other, StepEvent.REGISTER)
-
-    def done(self, index: int, event: StepEvent, *, tried: int = 0, result: bytes = b"") -> None:
-        self.step(index, event, tried=tried, sent=tried, result=result)
-        self.records.append(index)
-        if index == self.saga.pivot and self.phase is Phase.RUNNING:
-            self.phase = RUN.next(self.phase, PhaseEvent.PIVOT)
-
-    def turn_back(self, refusal: Refusal) -> None:
-        self.phase, self.refusal = RUN.next(self.phase, PhaseEvent.TURN_BACK), refusal
-        for index, step in enumerate(self.steps):
-            done_and_undoable = step.state is StepState.DONE and self.saga.steps[index].undo is not None
-            if done_and_undoable or step.state in ASKING or step.state is StepState.PARKED:
-                self.step(index, StepEvent.TAKE_BACK)
-
-    def decision(self) -> Decision:
-        """Settles the phase as far as the open undos allow, and returns the decision."""
-        before = self.phase
-        open_undos = [self.saga.steps[index] for index, step in enumerate(self.steps) if step.state in _OPEN_UNDO]
-        if self.phase is Phase.TURNED_BACK and not any(step.outcome_waits for step in open_undos):
-            self.phase = RUN.next(self.phase, PhaseEvent.SETTLED)
-        if self.phase is Phase.REJECTED and not open_undos:
-            self.phase = RUN.next(self.phase, PhaseEvent.ALL_UNDONE)
-        run = Run(self.phase, tuple(self.steps), self.refusal)
-        rejected = before is Phase.TURNED_BACK and self.phase is not Phase.TURNED_BACK
-        return Decision(run, tuple(self.records), rejected, run.ended)
-
-
-def too_late(step: str) -> Refusal:
-    """Makes the refusal of a saga that ran out of time at `step`."""
-    return Refusal(step, DEADLINE_EXCEEDED, "the saga ran out of time")
 
 
 def begin(saga: Saga) -> Decision:
     """Decides the first record of a run: its first call is registered before it is made."""
-    draft = _Draft(saga, Run(Phase.RUNNING, tuple(StepRun() for _ in saga.steps)))
+    draft = Draft(saga, Run(Phase.RUNNING, tuple(StepRun() for _ in saga.steps)))
     if saga.forward_only:
         draft.phase = RUN.next(draft.phase, PhaseEvent.PIVOT)
     draft.go_on(late=False)
@@ -129,7 +58,7 @@ def answered(
     The answer of a step that is no longer tried, because one beside it turned the run back, decides nothing: its undo
     is under way, or done.
     """
-    draft = _Draft(saga, run)
+    draft = Draft(saga, run)
     if saga.steps[index].beside and run.steps[index].state not in ASKING:
         return Decision(run)
     event = _event(run, answer, tries_exhausted=tries_exhausted)
@@ -144,6 +73,25 @@ def answered(
             draft.turn_back(refusal)
         elif late:
             draft.turn_back(too_late(refusal.step))
+    return draft.decision()
+
+
+def woken(saga: Saga, run: Run, index: int, message: bytes | None, *, due: bool, late: bool) -> Decision:
+    """Decides about the step at `index`, which waits, when its message is there or its time is over.
+
+    A message that is there counts, whatever the time, because it came in time. If neither is so, the wait goes on.
+    Raises what the step's `check` raises, except a DomainError: that refuses the step.
+    """
+    answer = end_of_wait(saga.steps[index], message, due=due)
+    if answer is None or run.awaiting != index:
+        return Decision(run)
+    draft = Draft(saga, run)
+    if answer.refusal is None:
+        draft.done(index, StepEvent.DONE, result=answer.result)
+        draft.go_on(late=late)
+        return draft.decision()
+    draft.step(index, StepEvent.REFUSED, note=answer.refusal.reason)
+    draft.turn_back(answer.refusal)
     return draft.decision()
 
 
@@ -169,21 +117,21 @@ def deadline_passed(saga: Saga, run: Run) -> Decision:
     """Decides when the deadline passes before the pivot: the steps in doubt are undone with the others."""
     if run.phase is Phase.TURNED_BACK:
         return Decision(run)  # by a step beside the one that found it
-    draft = _Draft(saga, run)
-    draft.turn_back(too_late(saga.steps[min(run.to_do, default=0)].name))
+    draft = Draft(saga, run)
+    draft.turn_back(too_late(saga.steps[min(run.to_do, default=run.awaiting or 0)].name))
     return draft.decision()
 
 
 def undone(saga: Saga, run: Run, index: int) -> Decision:
     """Decides after the undo of the step at `index` was acknowledged."""
-    draft = _Draft(saga, run)
+    draft = Draft(saga, run)
     draft.step(index, StepEvent.UNDONE, tried=1, sent=1)
     return draft.decision()
 
 
 def undo_failed(saga: Saga, run: Run, index: int, answer: StepAnswer, *, tries_exhausted: bool) -> Decision:
     """Decides after the undo of the step at `index` failed; with `tries_exhausted` it waits for an operator."""
-    draft = _Draft(saga, run)
+    draft = Draft(saga, run)
     note = answer.refusal.reason if answer.refusal else ""
     event = StepEvent.PARK if tries_exhausted else StepEvent.UNDO_FAILED
     draft.step(index, event, tried=1, sent=_sent(answer), note=note)
@@ -195,7 +143,7 @@ def not_recorded(saga: Saga, run: Run, index: int, note: str, *, tries: int) -> 
 
     Nothing else is decided, and no hook is called. A retry calls the participant again.
     """
-    draft = _Draft(saga, run)
+    draft = Draft(saga, run)
     undoing = run.steps[index].state is StepState.UNDOING
     draft.step(index, StepEvent.PARK if undoing else StepEvent.BLOCKED, tried=tries, note=note)
     return draft.decision()
@@ -203,7 +151,7 @@ def not_recorded(saga: Saga, run: Run, index: int, note: str, *, tries: int) -> 
 
 def resumed(saga: Saga, run: Run) -> Run:
     """Returns the run for a new owner: each step under way becomes DOUBTFUL, as its last try may have been made."""
-    draft = _Draft(saga, run)
+    draft = Draft(saga, run)
     for index in run.to_do:
         draft.step(index, StepEvent.UNKNOWN)
     return draft.decision().run
@@ -211,7 +159,7 @@ def resumed(saga: Saga, run: Run) -> Run:
 
 def compensated(saga: Saga, run: Run, why: str) -> Decision:
     """Decides when an operator turns a run back; a run that is no longer before its pivot stays as it is."""
-    draft = _Draft(saga, run)
+    draft = Draft(saga, run)
     if run.phase is Phase.RUNNING:
         open_steps = (index for index, step in enumerate(run.steps) if step.state is not StepState.DONE)
         draft.turn_back(Refusal(saga.steps[next(open_steps)].name, OPERATOR_DECIDED, why))
@@ -219,16 +167,16 @@ def compensated(saga: Saga, run: Run, why: str) -> Decision:
 
 
 def resolved(saga: Saga, run: Run, step: str, *, late: bool) -> Decision:
-    """Decides when an operator has seen to a parked step by hand, or to all of them if `step` is empty.
+    """Decides when an operator has seen to a step by hand that is parked or waits; to all of them if `step` is empty.
 
-    A parked step counts as done, without a result, and a parked undo as undone.
+    Such a step counts as done, without a result, and a parked undo as undone.
     """
-    draft = _Draft(saga, run)
+    draft = Draft(saga, run)
     chosen = [index for index, one in enumerate(saga.steps) if step in ("", one.name)]
     for index in chosen:
         if run.steps[index].state is StepState.UNDO_PARKED:
             draft.step(index, StepEvent.RESOLVE)
-        elif run.steps[index].state is StepState.PARKED:
+        elif run.steps[index].state in _RESOLVABLE:
             draft.done(index, StepEvent.RESOLVE)
     if draft.records:
         draft.go_on(late=late)

@@ -1,14 +1,15 @@
 """What is recorded of a run, and what the machine decides about it."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from souk.kernel.errors import Outcome
-from souk.saga.definition import Refusal
+from souk.saga.definition import Refusal, SagaRef
 from souk.saga.states import Phase, StepState
 
 ENDED = frozenset({Phase.COMPENSATED, Phase.COMPLETED})
 ASKING = frozenset({StepState.TRYING, StepState.DOUBTFUL})
-PARKED = frozenset({StepState.PARKED, StepState.UNDO_PARKED})
+PARKED = frozenset({StepState.PARKED, StepState.UNDO_PARKED, StepState.WAIT_PARKED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,22 @@ class Run:
 
     @property
     def active(self) -> bool:
-        """Whether a runner has to work on the run."""
+        """Whether a runner has to work on the run at once."""
         return bool(self.to_do or self.to_undo)
+
+    @property
+    def awaiting(self) -> int | None:
+        """The index of the step that waits for a message or for a time; None if none does."""
+        return next((index for index, step in enumerate(self.steps) if step.state is StepState.AWAITING), None)
+
+
+@dataclass(frozen=True, slots=True)
+class WaitNews:
+    """What a run that waits has: its message, if it came, with its trace; or that its time is over, if it is `due`."""
+
+    message: bytes | None
+    due: bool
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +95,35 @@ class Decision:
     records: tuple[int, ...] = ()
     rejected: bool = False
     ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A run that an owner holds under a lease. `remaining` is the time to its deadline in seconds.
+
+    `revision` is the number of writes to the run before the owner took it. `version` and `fingerprint` are those of
+    the definition that it began with. `asked` is what an operator asked of the run that the owner is to do first.
+    `news` is what a run has that waits, and `previous` the `traceparent` of the attempt before this one. `traceparent`
+    and `tracestate` are those of the request that began the run. `releases` are those of services that it has met, as
+    they are sent with calls.
+    """
+
+    ref: SagaRef
+    epoch: int
+    revision: int
+    input: bytes
+    on_behalf_of: str
+    traceparent: str
+    remaining: float
+    run: Run
+    version: int = 1
+    fingerprint: str = ""
+    asked: str = ""
+    news: WaitNews | None = None
+    previous: str = ""
+    tracestate: str = ""
+    releases: str = ""
+
+
+StepNames = Callable[[str, int], Sequence[str]]
+"""Gives the names of the steps of a saga's version, in order."""

@@ -2,8 +2,9 @@
 
     start(tx) -> records a run with the caller's own writes; after the commit a task of the runner drives it
     wait(ref) -> waits for the outcome; cancelling the wait does not affect the run
-    run()     -> renews leases, takes over runs whose lease is over, also those that an operator retried, and drops the
-                 data of old runs
+    deliver(tx, message) -> gives a message to the run that expects it, or keeps it for one
+    run()     -> renews leases, takes over runs whose lease is over, also those that an operator retried and those whose
+                 wait is over, and drops the data of old runs
 
 Source: Garcia-Molina and Salem, "Sagas" (1987); Chris Richardson, "Pattern: Saga".
 """
@@ -21,16 +22,24 @@ from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock
 from souk.kernel.context import current
 from souk.kernel.errors import LeaseLost, StoreError
-from souk.saga import compatibility, machine, maintenance, parked
+from souk.rpc.metadata import releases_text
+from souk.saga import compatibility, machine, maintenance
 from souk.saga.definition import Saga, SagaRef
-from souk.saga.execution import SagaExecution, Tools, run_hooks
-from souk.saga.fault_points import AFTER, BEFORE, fault_points, start_point
+from souk.saga.driving.execution import SagaExecution
+from souk.saga.driving.hooks import Tools, run_hooks, step_call, to_rest
+from souk.saga.driving.intake import Intake
+from souk.saga.fault_points import AFTER, BEFORE, DELIVERED, fault_points, point, start_point
+from souk.saga.maintenance import Upkeep
+from souk.saga.operator import parked
+from souk.saga.operator.parked import ParkedStep
 from souk.saga.operator.run_records import SagaAction, actions_of
-from souk.saga.parked import ParkedStep
+from souk.saga.run import Held
 from souk.saga.settings import SagaSettings
-from souk.saga.store import Held, SagaOutcome, SagaProgress, SagaStore
-from souk.saga.versions import SagaVersion, SagaVersions, mark
+from souk.saga.store import SagaOutcome, SagaProgress, SagaStore
+from souk.saga.versions import SagaVersions
 from souk.saga.waiters import ProgressWaiters, Watch
+from souk.saga.waiting import mailbox
+from souk.saga.waiting.saga_message import MessageFate, MessageReceipt, SagaMessage
 from souk.store.database import Database, Transaction
 from souk.telemetry.tracing.tracer import Tracer
 
@@ -66,8 +75,9 @@ class SagaRunner:
         self._waiters = ProgressWaiters(self._drives, Watch(database, self._store, clock, self._settings.poll), clock)
         self._tasks: dict[SagaExecution, asyncio.Task[None]] = {}
         self._closed = False
-        self._next_sweep = self._next_check = clock.monotonic()
-        self._unknown: dict[SagaRef, SagaVersion] = {}
+        self._woken = asyncio.Event()
+        self._intake = Intake(self._tools, self.versions, self._resume)
+        self._upkeep = Upkeep(database, self.versions, clock, self._settings)
 
     async def require_compatible(self) -> None:
         """Records the definitions of this program, at its start; logs which open runs only another one can end.
@@ -95,13 +105,40 @@ class SagaRunner:
         saga, faults = self.versions.latest(saga_name), self._tools.faults
         decision = machine.begin(saga)
         ref = SagaRef(saga_name, subject, attempt)
-        origin = input, on_behalf_of, current().traceparent
-        held = Held(ref, 1, 0, *origin, saga.deadline, decision.run, saga.version, saga.fingerprint)
+        call = current()
+        origin = input, on_behalf_of, call.traceparent
+        previous = await self._store.previous(tx, ref)
+        begun = saga.version, saga.fingerprint
+        run, state = decision.run, call.tracestate
+        met = releases_text(call.releases)
+        held = Held(ref, 1, 0, *origin, saga.deadline, run, *begun, previous=previous, tracestate=state, releases=met)
         await self._store.insert(tx, held)
+        for index, step in enumerate(saga.steps):
+            if step.wait is not None and step.wait.message:
+                key = step.wait.key(step_call(saga, held, decision.run, index))
+                await mailbox.expect(tx, ref, step.name, step.wait.message, key)
+        await to_rest(tx, saga, held, None, decision.run, self._settings.claim)
         await run_hooks(tx, saga, held, decision)
         faults.point(start_point(saga_name, BEFORE))
         tx.after_commit(lambda: self._started(held))
         return ref
+
+    async def deliver(self, tx: Transaction, message: SagaMessage) -> MessageReceipt:
+        """Gives a message to the run that expects it, in `tx`; returns what became of the message.
+
+        A run may wait for it now, or come to that step later. A message that no run expects is kept, as long as data of
+        runs are (`SagaSettings.retention`), for one that starts. Of two messages for one step the first is taken; of
+        two runs that expect one message, the older. Any process of the service may deliver it, with its own writes:
+        a message is recorded once by its name and id, however often it is delivered.
+        """
+        delivery = await mailbox.deliver(tx, message, current().traceparent)
+        if delivery.fate is MessageFate.LATE and not delivery.repeated:
+            log.warning("message for a saga came too late", message=message.name, key=message.key, id=message.id)
+        if self._tools.faults.armed and delivery.ref is not None and delivery.step:
+            points = [point(delivery.ref.name, delivery.step, DELIVERED, when) for when in (BEFORE, AFTER)]
+            self._tools.faults.point(points[0])
+            tx.after_commit(lambda: self._tools.faults.point(points[1]))
+        return delivery
 
     async def wait(self, ref: SagaRef, until: float) -> SagaProgress:
         """Waits until the outcome is committed, or until `until` (monotonic seconds), then with RUNNING.
@@ -137,20 +174,25 @@ class SagaRunner:
 
     async def run(self) -> None:
         """Renews this owner's leases and takes over abandoned runs until it is cancelled; then closes the runner."""
+        stop_listening = self._tools.database.listen(mailbox.WAKE, self._woken.set)
         try:
             while True:
+                self._woken.clear()
+                pause = self._settings.claim
                 try:
                     await self._renew()
-                    while await self._take_over() == self._settings.claim_at_once:
-                        await self._renew()
-                    await self._forget()
-                    await self._mark_unknown()
+                    pause = min(pause, await self._intake.take_due(self._renew))
+                    await self._upkeep.run()
                 except StoreError as error:
                     log.warning("saga leases cannot be seen to", error=type(error).__name__)
-                await asyncio.sleep(self._settings.claim)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._woken.wait()
         except asyncio.CancelledError:
             await self.close()
             raise
+        finally:
+            stop_listening()
 
     async def close(self, grace: float = 0.0) -> None:
         """Takes no new runs, lets the present ones go on for `grace` seconds, then leaves them to other runners."""
@@ -169,17 +211,20 @@ class SagaRunner:
         self._tools.faults.point(start_point(held.ref.name, AFTER))
         self._execution(held)
 
-    def _resume(self, held: Held) -> None:
+    def _resume(self, held: Held) -> SagaExecution | None:
+        if held.news is None:
+            log.info("saga taken over", saga=held.ref.name, subject=held.ref.subject, attempt=held.ref.attempt)
         after = machine.resumed(self._definition(held), held.run)
-        self._execution(replace(held, run=after))
+        return self._execution(replace(held, run=after))
 
-    def _execution(self, held: Held) -> None:
-        if self._closed or not (held.run.active or held.asked):
-            return
+    def _execution(self, held: Held) -> SagaExecution | None:
+        if self._closed or not (held.run.active or held.asked or held.news):
+            return None
         execution = SagaExecution(self._definition(held), held, self._tools)
         self._drives[held.ref] = execution
         # An empty context, so that the task has neither the caller nor the deadline of the request that started it.
         self._tasks[execution] = asyncio.get_running_loop().create_task(self._go(execution), context=Context())
+        return execution
 
     def _definition(self, held: Held) -> Saga:
         return self.versions.of(held.ref.name, held.version)
@@ -198,6 +243,8 @@ class SagaRunner:
             if self._drives.get(ref) is execution:
                 del self._drives[ref]
             execution.stop()
+            if self._intake.leave(execution):
+                self._woken.set()
 
     async def _renew(self) -> None:
         silent = [execution for execution in self._tasks if execution.silent_for >= self._settings.lease / 3]
@@ -215,37 +262,3 @@ class SagaRunner:
                 execution.renewed()
             elif (task := self._tasks.get(execution)) is not None:
                 task.cancel()
-
-    async def _take_over(self) -> int:
-        claimed = await self._tools.database.run(self._claim)
-        for held in claimed:
-            log.info("saga taken over", saga=held.ref.name, subject=held.ref.subject, attempt=held.ref.attempt)
-            self._resume(held)
-        return len(claimed)
-
-    async def _forget(self) -> None:
-        """Drops the data of old runs, one batch at a time, so that leases are renewed in between."""
-        if self._tools.clock.monotonic() < self._next_sweep:
-            return
-        settings = self._settings
-        work = partial(maintenance.forget, older_than=settings.retention, limit=settings.sweep_batch)
-        if await self._tools.database.run(work, guarded=True) < settings.sweep_batch:
-            self._next_sweep = self._tools.clock.monotonic() + settings.sweep
-
-    async def _mark_unknown(self) -> None:
-        """Marks the runs that only another version can drive, and logs them in one line when new ones are found."""
-        if self._tools.clock.monotonic() < self._next_check:
-            return
-        self._next_check = self._tools.clock.monotonic() + self._settings.lease
-        found = await self._tools.database.run(partial(mark, versions=self.versions))
-        if found.keys() - self._unknown.keys():
-            log.error(
-                "open sagas whose definition this program does not have are not taken over; see `souk saga check`",
-                runs=len(found),
-                definitions=sorted({str(begun) for begun in found.values()}),
-            )
-        self._unknown = found
-
-    async def _claim(self, tx: Transaction) -> list[Held]:
-        refs = await self._store.abandoned(tx, self._settings.claim_at_once, self.versions)
-        return [await self._store.take(tx, ref) for ref in refs]

@@ -11,8 +11,11 @@ class SagaSettings:
     """The settings of a saga runner. Times are in seconds.
 
     `lease` is how long a run stays with an owner that writes nothing; a crashed owner's runs are
-    taken over after it. `claim` is how often a runner looks for such runs, `claim_at_once` how many
-    it takes at a time, and `poll` how often a waiter checks whether another replica is done.
+    taken over after it. `claim` is how often a runner looks for such runs at least, `claim_at_once` how many
+    it takes in one transaction, and `poll` how often a waiter checks whether another replica is done.
+
+    `taken_at_once` is how many of the runs that a runner has taken over it drives at once. A run that has paused
+    between two tries counts no more, nor does one that was started here.
 
     Pauses between tries double from `pause` to `longest_pause`, with jitter. `park_after` is how many
     tries a step has that cannot be given up (an undo, a step refused after the pivot, or one whose hook
@@ -27,6 +30,7 @@ class SagaSettings:
     lease: float = 10.0
     claim: float = 1.0
     claim_at_once: int = 100
+    taken_at_once: int = 250
     poll: float = 0.1
     pause: float = 0.1
     longest_pause: float = 10.0

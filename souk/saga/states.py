@@ -9,6 +9,11 @@ class StepState(StrEnum):
     """The state of a step."""
 
     WAITING = "waiting"
+    """It has not begun."""
+    AWAITING = "awaiting"
+    """It has begun to wait for a message or for a time; nobody works on the run meanwhile."""
+    WAIT_PARKED = "wait_parked"
+    """The end of its wait could not be recorded; waits for an operator."""
     TRYING = "trying"
     """Registered, so that it will be undone if need be; no try has ended yet, or none was sent."""
     DOUBTFUL = "doubtful"
@@ -28,6 +33,7 @@ class StepEvent(StrEnum):
     """What happens to a step."""
 
     REGISTER = "register"
+    AWAIT = "await"
     DONE = "done"
     REFUSED = "refused"
     NOT_SENT = "not_sent"
@@ -51,6 +57,15 @@ STEP = StateMachine[StepState, StepEvent](
     {
         (StepState.WAITING, StepEvent.REGISTER): StepState.TRYING,
         (StepState.WAITING, StepEvent.DONE): StepState.DONE,
+        (StepState.WAITING, StepEvent.AWAIT): StepState.AWAITING,
+        (StepState.AWAITING, StepEvent.DONE): StepState.DONE,
+        (StepState.AWAITING, StepEvent.REFUSED): StepState.REFUSED,
+        (StepState.AWAITING, StepEvent.BLOCKED): StepState.WAIT_PARKED,
+        (StepState.AWAITING, StepEvent.RESOLVE): StepState.DONE,
+        (StepState.AWAITING, StepEvent.TAKE_BACK): StepState.UNDONE,
+        (StepState.WAIT_PARKED, StepEvent.RETRY): StepState.AWAITING,
+        (StepState.WAIT_PARKED, StepEvent.RESOLVE): StepState.DONE,
+        (StepState.WAIT_PARKED, StepEvent.TAKE_BACK): StepState.UNDONE,
         (StepState.TRYING, StepEvent.DONE): StepState.DONE,
         (StepState.TRYING, StepEvent.REFUSED): StepState.REFUSED,
         (StepState.TRYING, StepEvent.NOT_SENT): StepState.NOT_SENT,

@@ -108,7 +108,7 @@ async def mark(tx: Transaction, versions: SagaVersions) -> dict[SagaRef, SagaVer
     rows = await tx.fetch(
         f"""SELECT r.subject, r.saga, r.attempt, r.version, MIN(s.step) AS step
             FROM souk_saga_run r JOIN souk_saga_step s ON {_OF_RUN}
-            WHERE r.active AND r.lease_until < {tx.dialect.now} AND NOT {drivable}
+            WHERE r.active AND r.lease_until < (SELECT {tx.dialect.now}) AND NOT {drivable}
             GROUP BY r.subject, r.saga, r.attempt, r.version""",
         *values,
     )

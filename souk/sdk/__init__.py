@@ -43,13 +43,19 @@ from souk.rpc.call import CallFailed, failure_of
 from souk.rpc.rest.transport import rest_channel
 from souk.runtime.config.parsers import from_file
 from souk.runtime.service import (
+    Account,
     App,
     DatabaseNeeds,
     Emulator,
+    Invariant,
+    Recorded,
+    RecordQuery,
+    Records,
     Service,
     ServiceContext,
     ServiceParts,
     Setting,
+    Subject,
     Subscription,
     TokenIssuer,
 )
@@ -57,8 +63,10 @@ from souk.saga.definition import Refusal, Saga, SagaRef, Step, StepCall, paralle
 from souk.saga.runner import SagaRunner
 from souk.saga.settings import SagaSettings
 from souk.saga.store import SagaProgress
+from souk.saga.waiting.saga_message import MessageFate, MessageReceipt, SagaMessage
+from souk.saga.waits import receive, timer
 from souk.store.cache.read_cache import CacheSettings, ReadCache
-from souk.store.database import Database, Row, Transaction, Value, Work
+from souk.store.database import Database, Row, RowChange, Transaction, Value, Work, changes_of, history_line
 from souk.store.erased_subjects import ALL_ERASED, IS_NOT_ERASED, ErasedSubjects, account_erased
 from souk.store.event_store import EventStore, NewEvent, RecordedEvent, decide
 from souk.store.event_types import EventTypes
@@ -68,7 +76,7 @@ from souk.store.outbox import Outbox
 from souk.store.snapshots import Snapshots, StreamSnapshot
 from souk.telemetry.logs import logger
 from souk.telemetry.metrics import Collector, MeasuredAtScrape, counter
-from souk.telemetry.tracing.span import SpanKind
+from souk.telemetry.tracing.span import Span, SpanKind
 from souk.telemetry.tracing.tracer import Tracer
 from souk.telemetry.tracing.work import recorded
 from souk.two_phase_commit.coordinator import TwoPhaseCoordinator, require_prepared_transactions
@@ -78,16 +86,22 @@ from souk.two_phase_commit.resolver import BranchFate, TwoPhaseResolver
 
 __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     # A service and its app
+    "Account",
     "App",
     "DatabaseNeeds",
     "Emulator",
     "Faults",
     "Handler",
+    "Invariant",
+    "Recorded",
+    "RecordQuery",
+    "Records",
     "Service",
     "ServiceContext",
     "ServiceFolder",
     "ServiceParts",
     "Setting",
+    "Subject",
     "Subscription",
     "TokenIssuer",
     "from_file",
@@ -131,14 +145,17 @@ __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     "StreamSnapshot",
     "Snapshots",
     "Row",
+    "RowChange",
     "Scope",
     "StoredReply",
     "Transaction",
     "Value",
     "Work",
     "account_erased",
+    "changes_of",
     "decide",
     "fingerprint",
+    "history_line",
     # Projections: what is made from a service's own data, and can be made anew
     "Comparison",
     "EventFollower",
@@ -156,8 +173,11 @@ __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     "Inbox",
     "Outbox",
     # Sagas
+    "MessageFate",
+    "MessageReceipt",
     "Refusal",
     "Saga",
+    "SagaMessage",
     "SagaProgress",
     "SagaRef",
     "SagaRunner",
@@ -165,6 +185,8 @@ __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     "Step",
     "StepCall",
     "parallel",
+    "receive",
+    "timer",
     # Two-phase commit, instead of a saga
     "AtomicAction",
     "Branch",
@@ -204,6 +226,7 @@ __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     "HttpClient",
     "NoAnswer",
     "NotSent",
+    "Span",
     "SpanKind",
     "Tracer",
     "recorded",

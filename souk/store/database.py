@@ -200,3 +200,29 @@ class Database(Protocol):
     async def close(self) -> None:
         """Waits for running transactions, then closes every connection."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """A change of a row that keeps its history: `what` was so from `at` on, in microseconds by the database's clock."""
+
+    at: int
+    what: str
+
+
+def history_line(now: str, what: str) -> str:
+    """Returns SQL for a line of a row's history: a text in the row itself, of tables that hold what is true now.
+
+    The statement that changes the row adds the line, so that neither can be without the other. `now` is SQL for the
+    time (`Dialect.now`), and `what` for a text without line breaks.
+    """
+    return f"CAST({now} AS TEXT) || ' ' || {what} || '\n'"
+
+
+def changes_of(history: str) -> list[RowChange]:
+    """Reads a history, the first change first. It is empty for a row that is older than its history."""
+    found = []
+    for line in history.splitlines():
+        at, _, what = line.partition(" ")
+        found.append(RowChange(int(at), what))
+    return found

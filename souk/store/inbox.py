@@ -7,6 +7,10 @@ from collections import Counter
 from collections.abc import Mapping
 
 from souk.store.database import Transaction
+from souk.telemetry.tracing.work import note
+
+DECISION = "souk.inbox.decision"
+"""The attribute of a consumer's span: whether the event is handled, as it came the first time, or is a repeat."""
 
 
 class Inbox:
@@ -29,7 +33,9 @@ class Inbox:
             INSERT INTO souk_inbox (consumer, event_id, handled_at) VALUES ($1, $2, {tx.dialect.now})
             ON CONFLICT (consumer, event_id) DO NOTHING
         """
-        if await tx.execute(sql, consumer, event_id, expect_rows=1) == 1:
+        first = await tx.execute(sql, consumer, event_id, expect_rows=1) == 1
+        note(DECISION, "first" if first else "repeat")
+        if first:
             return True
         tx.after_commit(lambda: self._repeats.update([consumer]))
         return False

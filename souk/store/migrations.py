@@ -20,6 +20,11 @@ from souk.kernel.errors import ConfigurationError, StoreError, StoreUnavailable
 from souk.store.database import Database, Transaction
 
 PLATFORM = "souk"
+_IS_THERE = {
+    "sqlite": "SELECT 1 AS one FROM sqlite_master WHERE name = 'souk_migrations'",
+    "postgres": "SELECT 1 AS one WHERE to_regclass('souk_migrations') IS NOT NULL",
+}
+"""By engine, a query that finds the table of what was applied."""
 _FILE = re.compile(r"(?P<number>\d{4})_(?P<name>\w+?)(?:\.(?P<engine>sqlite|postgres))?\.sql")
 _TABLE = """
 CREATE TABLE IF NOT EXISTS souk_migrations (
@@ -67,6 +72,21 @@ async def migrate(database: Database, folder: Traversable, component: str) -> in
         return len(pending)
 
     return await database.run(work)
+
+
+async def pending(database: Database, folder: Traversable, component: str) -> Sequence[Migration]:
+    """Reads which migrations in `folder` are not applied to `component` yet, and writes nothing.
+
+    Raises ConfigurationError for the same as `migrate`.
+    """
+    known = read_migrations(folder, database.dialect.name)
+
+    async def work(tx: Transaction) -> Sequence[Migration]:
+        if await tx.fetch_one(_IS_THERE[tx.dialect.name]) is None:
+            return known
+        return await _pending(tx, known, component)
+
+    return await database.read(work)
 
 
 def read_migrations(folder: Traversable, engine: str) -> list[Migration]:

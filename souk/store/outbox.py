@@ -24,8 +24,8 @@ CHANNEL = "souk_outbox"
 MAX_PAYLOAD = 1 << 20
 
 _INSERT = """
-    INSERT INTO souk_outbox (id, type, source, key, partition, time, payload, traceparent)
-    SELECT $1, $2, $3, $4, CAST($5 AS BIGINT), CAST($6 AS BIGINT), $7, $8 WHERE {hold}
+    INSERT INTO souk_outbox (id, type, source, key, partition, time, payload, traceparent, tracestate)
+    SELECT $1, $2, $3, $4, CAST($5 AS BIGINT), CAST($6 AS BIGINT), $7, $8, $9 WHERE {hold}
     ON CONFLICT (id) DO NOTHING
 """
 
@@ -76,18 +76,21 @@ class Outbox:
             self._clock.now(),
             data,
             self._trace(tx, payload.DESCRIPTOR.full_name, id_),
+            current().tracestate,
         )
         await tx.notify(CHANNEL)
 
     def _trace(self, tx: Transaction, type_: str, event_id: str) -> str:
         """Returns the `traceparent` for an event: that of a span, recorded once the event is there, or the caller's."""
+        call = current()
         if self._tracer is None:
-            return current().traceparent
+            return call.traceparent
         span = self._tracer.start(
             f"create {type_}",
             SpanKind.PRODUCER,
-            current().traceparent,
+            call.traceparent,
             {**message_attributes("create", type_), "messaging.message.id": event_id},
         )
+        span.tracestate = call.tracestate
         tx.after_commit(span.end)
         return span.traceparent

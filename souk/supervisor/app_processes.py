@@ -1,39 +1,48 @@
 """The processes of the app, which need the engines: emulators, services, gateways."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from souk.admin.process_status import EMULATOR, GATEWAY, SERVICE
+from souk.admin.process_status import EMULATOR, GATEWAY, MESH, SERVICE
+from souk.admin.servicers.versions import VersionLaunch
 from souk.gateway.settings import GATEWAY_SERVICE
+from souk.mesh.policy.reading import policy_path
 from souk.runtime.config.settings import Settings
 from souk.runtime.data.layout import DataLayout
 from souk.runtime.process.command import Command
 from souk.runtime.service import App
 from souk.supervisor.backing_processes import EngineUrls
 from souk.supervisor.fleet import Fleet
+from souk.supervisor.isolation.destinations import Destination
+from souk.supervisor.isolation.egress import Egress
+from souk.supervisor.isolation.pod_network import PodNetwork
 from souk.supervisor.launch import (
+    VERSION,
     EmulatorProcess,
     LaunchCommands,
     Surroundings,
     called_with_events,
+    named_after,
     needed_emulators,
 )
 from souk.supervisor.output.log_filter import without
 from souk.supervisor.output.readiness import ready_line
 from souk.supervisor.process_spec import ProcessSpec, SupervisorContext
 from souk.supervisor.replica_set import ReplicaSet
+from souk.supervisor.sidecars import Sidecars, control_plane_set
 
 
 @dataclass(frozen=True, slots=True)
 class LaunchContext:
-    """What the app's processes are launched with: the engines, the registry and the public socket, and the commands
-    that start them."""
+    """What the app's processes are launched with: the engines, the registry and the public socket, the commands that
+    start them, and the sidecars beside them if there is a mesh."""
 
     engines: EngineUrls
     registry: str = field(repr=False)
     public: int
     commands: LaunchCommands
+    sidecars: Sidecars | None = None
 
 
 class AppProcesses:
@@ -74,6 +83,11 @@ class AppProcesses:
             *(self._service(service.name, wanted[service.name]) for service in self._app.services),
         ]
         gateway = self._gateway(wanted[GATEWAY_SERVICE])
+        if self._launch.sidecars is not None:
+            self._fleet.versions = self
+            control_plane = self._fleet.add(self._control_plane())
+            control_plane.begin()
+            await control_plane.ready()
         for replica_set in (*replica_sets, gateway):
             self._fleet.add(replica_set)
         for replica_set in replica_sets:
@@ -81,6 +95,37 @@ class AppProcesses:
         await asyncio.gather(*(replica_set.attempted() for replica_set in replica_sets))
         gateway.begin()
         await asyncio.gather(*(replica_set.ready() for replica_set in (*replica_sets, gateway)))
+
+    def beside(self, launch: VersionLaunch) -> ReplicaSet:
+        """Makes the processes of a version beside those of its service. Raises ConfigurationError, in one line, for a
+        launch that cannot be."""
+        spec = self._of_version(launch, named_after(launch))
+        return ReplicaSet(f"{launch.service}@{launch.version}", SERVICE, launch.instances, spec, self._context)
+
+    def instead(self, launch: VersionLaunch) -> Callable[[int], ProcessSpec]:
+        """Makes the specs by which the service's own processes are of a version."""
+        return self._of_version(launch, launch.service)
+
+    def _of_version(self, launch: VersionLaunch, named: str) -> Callable[[int], ProcessSpec]:
+        commands = self._launch.commands.for_version(launch, self._around.inherited)
+        own = self._own(launch.service)
+        variables = {**launch.settings, VERSION: launch.version}
+
+        def spec(number: int) -> ProcessSpec:
+            instance = f"{named}-{number}"
+            return self._serving(launch.service, SERVICE, instance, own, commands=commands, variables=variables)
+
+        return spec
+
+    def _own(self, service: str) -> Mapping[str, str]:
+        return {**self._launch.engines.databases.settings_of(service), **self._around.where_services_listen}
+
+    def _control_plane(self) -> ReplicaSet:
+        own: dict[str, str] = {}
+        if (policy := policy_path(self._settings.calls.mesh_policy)) is not None:
+            own["MESH_POLICY"] = str(policy.absolute())
+        environment = self._around.of(MESH, self._layout.of(MESH), own)
+        return control_plane_set(lambda: self._launch.commands.of(MESH, environment), self._context)
 
     def _emulator(self, one: EmulatorProcess) -> ReplicaSet:
         name = one.emulator.name
@@ -95,9 +140,9 @@ class AppProcesses:
         return ReplicaSet(name, EMULATOR, 1, lambda number: spec, self._context)
 
     def _service(self, name: str, replicas: int) -> ReplicaSet:
-        own = {**self._launch.engines.databases.settings_of(name), **self._around.where_services_listen}
+        own = self._own(name)
         return ReplicaSet(
-            name, SERVICE, replicas, lambda number: self._serving(name, SERVICE, number, own), self._context
+            name, SERVICE, replicas, lambda number: self._serving(name, SERVICE, f"{name}-{number}", own), self._context
         )
 
     def _gateway(self, replicas: int) -> ReplicaSet:
@@ -109,18 +154,51 @@ class AppProcesses:
             GATEWAY_SERVICE,
             GATEWAY,
             replicas,
-            lambda number: self._serving(GATEWAY_SERVICE, GATEWAY, number, own, public),
+            lambda number: self._serving(GATEWAY_SERVICE, GATEWAY, f"{GATEWAY_SERVICE}-{number}", own, public),
             self._context,
         )
 
-    def _serving(self, name: str, kind: str, number: int, own: Mapping[str, str], *descriptors: int) -> ProcessSpec:
-        instance = f"{name}-{number}"
+    def _serving(
+        self,
+        name: str,
+        kind: str,
+        instance: str,
+        own: Mapping[str, str],
+        *descriptors: int,
+        commands: LaunchCommands | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> ProcessSpec:
         control = self._layout.of(instance)
         # Also for a service in another language, whose own SDK reads it.
-        environment = {**self._around.of(instance, control, own), "OTEL_SERVICE_NAME": name}
+        sidecar, network, why_not, through = None, None, "", dict[str, str]()
+        if self._launch.sidecars is not None:
+            isolation = self._launch.sidecars.isolation.of(name, variables or {})
+            why_not = isolation.why_not
+            network = None if why_not else self._network(instance, isolation.destinations)
+            sidecar, through = self._launch.sidecars.beside(name, instance, network, takes_calls=kind == SERVICE)
+            sidecar = replace(sidecar, not_isolated=why_not)
+        environment = {**self._around.of(instance, control, {**own, **through}), "OTEL_SERVICE_NAME": name}
+        environment, chosen = {**environment, **(variables or {})}, commands or self._launch.commands
 
         async def command() -> Command:
             control.unlink(missing_ok=True)
-            return self._launch.commands.of(name, environment, *descriptors)
+            return chosen.of(name, environment, *descriptors)
 
-        return ProcessSpec(name, instance, kind, command, ready_line(name), control=str(control))
+        return ProcessSpec(
+            name,
+            instance,
+            kind,
+            command,
+            ready_line(name),
+            control=str(control),
+            sidecar=sidecar,
+            version=environment.get(VERSION, "") if kind == SERVICE else "",
+            network=network,
+            not_isolated=why_not,
+        )
+
+    def _network(self, instance: str, destinations: Sequence[Destination]) -> PodNetwork:
+        def report(line: str) -> None:
+            self._context.on_output(instance, [line.encode()])
+
+        return PodNetwork(Egress(destinations, report) if destinations else None)

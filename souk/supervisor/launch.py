@@ -4,12 +4,15 @@ A given program, in whatever language, is a process of the fleet like the others
 prints `ready NAME ADDRESS`, keeps its registration in the registry, and ends on SIGTERM.
 """
 
+import re
+import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from souk.admin.servicers.versions import VersionLaunch
 from souk.kernel.addresses import LOOPBACK
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config.settings import ProcessSettings, Settings
@@ -29,11 +32,32 @@ class LaunchCommands:
     given: Mapping[str, tuple[str, ...]]
     folder: Path
 
+    def for_version(self, launch: VersionLaunch, inherited: Mapping[str, str]) -> "LaunchCommands":
+        """Gives the commands with that of a version. Raises ConfigurationError, in one line, when it cannot be."""
+        for name in launch.settings:
+            if name in DECIDED_HERE or name == VERSION:
+                raise ConfigurationError(f"{name} is the fleet's to set, not a version's")
+        try:
+            words = tuple(shlex.split(launch.run))
+        except ValueError as error:
+            raise ConfigurationError(f"the command of {launch.version} cannot be read: {error}") from None
+        if words and shutil.which(words[0], path=inherited.get("PATH")) is None:
+            raise ConfigurationError(f"there is no program {words[0]!r}, which is to be {launch.version}")
+        return replace(self, given={**self.given, launch.service: words}) if words else self
+
     def of(self, name: str, environment: Mapping[str, str], *descriptors: int) -> Command:
         """Makes the command of a process of a service, or of the gateway."""
         if name in self.given:
             return Command(self.given[name], environment, self.folder)
         return Command((sys.executable, "-m", "souk.cli", "serve", name), environment, descriptors=descriptors)
+
+
+def named_after(launch: VersionLaunch) -> str:
+    """Gives the name of a version's instances, to which their number is added.
+
+    Certificates, sockets and host names carry it, which take less than the name of a version: v2.1 is v2-1 there.
+    """
+    return f"{launch.service}-{re.sub('[^a-z0-9]+', '-', launch.version.lower()).strip('-')}"
 
 
 def fitting(
@@ -61,12 +85,14 @@ def called_with_events(services: Iterable[Service], settings: Settings) -> str:
     return ",".join(f"{route}={'+'.join(types)}" for route, types in routes.items())
 
 
+VERSION = f"{PREFIX}VERSION"
+
 DECIDED_HERE = frozenset(
     PREFIX + name
     for name in (
         "ADDRESSES", "BROKER", "COMMANDS", "CONTROL", "DATA", "DEMO", "DRAIN", "HOST", "INSTANCE", "LISTEN_FD",
-        "LOG_FILE", "METRICS_PORT", "PORT", "POSTGRES", "POSTGRES_POOL", "POSTGRES_USER", "REDIS", "REGISTRY", "SCALE",
-        "SEARCH", "SUBSCRIPTIONS", "TOPOLOGY",
+        "ADVERTISE", "LOG_FILE", "MESH", "METRICS_PORT", "PORT", "POSTGRES", "POSTGRES_POOL", "POSTGRES_USER", "REDIS",
+        "REGISTRY", "SCALE", "SEARCH", "SIDECAR", "SUBSCRIPTIONS", "TOPOLOGY",
     )
 )  # fmt: skip
 """Settings of the whole system, which its processes do not inherit: each gets its own values of them."""

@@ -8,15 +8,16 @@ import asyncio
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from random import Random
 
 from souk.admin.process_status import BACKING_OFF, DRAINING, ENGINE, FAILED, READY, STARTING, STOPPED, ProcessView
 from souk.kernel.errors import SoukError
 from souk.resilience.backoff import Backoff
+from souk.runtime.process.child_process import ChildProcess
 from souk.runtime.process.command import Command
-from souk.supervisor.child_process import ChildProcess
+from souk.runtime.process.liveness import EVERY, Silence
 from souk.supervisor.output.process_log import Journal
 from souk.supervisor.process_spec import ProcessSpec, SupervisorContext
 from souk.supervisor.starting import StartProgress
@@ -66,6 +67,10 @@ class ManagedProcess:
             control=spec.control,
             log=self._log,
             why=self._why,
+            version=spec.version,
+            isolated=spec.network is not None,
+            not_isolated=spec.not_isolated,
+            egress=() if spec.network is None else tuple(map(str, spec.network.destinations)),
         )
 
     def start(self) -> None:
@@ -139,7 +144,10 @@ class ManagedProcess:
         self._set(STARTING, self._why)
         self._turn = await self._context.turns.turn()
         try:
-            return await self._until_its_end(await self.spec.command())
+            command = await self.spec.command()
+            if (network := self.spec.network) is not None:
+                command = replace(command, network=await network.descriptor(), files=network.files)
+            return await self._until_its_end(command)
         finally:
             self._turn()
 
@@ -154,7 +162,7 @@ class ManagedProcess:
         ended = asyncio.ensure_future(child.ended())
         polling = asyncio.ensure_future(self._poll(child))
         try:
-            why = await self._given_up(child, ended)
+            why = await self._given_up(child, ended) or await self._hung(child, ended)
             if why:
                 await self._kill(child)
             status = await ended
@@ -170,6 +178,18 @@ class ManagedProcess:
             if why := self._progress.given_up(now):
                 return why
             await asyncio.wait({ended}, timeout=_WATCH)
+        return ""
+
+    async def _hung(self, child: ChildProcess, ended: "asyncio.Future[int]") -> str:
+        """Watches a ready process until it has ended; returns why it is given up before, or ""."""
+        alive, clock = self.spec.alive, self._context.clock
+        silence = Silence(clock.monotonic())
+        while alive is not None and child.runs:
+            await asyncio.wait({ended}, timeout=EVERY)
+            if await alive():
+                silence.answered(clock.monotonic())
+            elif child.runs and (why := silence.given_up(clock.monotonic(), cpu_seconds(child.pid))):
+                return why
         return ""
 
     async def _keep_record(self, child: ChildProcess, command: Command) -> None:

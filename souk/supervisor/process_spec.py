@@ -11,6 +11,8 @@ from souk.admin.process_record import ProcessesFile
 from souk.admin.process_status import ProcessView
 from souk.kernel.clock import Clock
 from souk.runtime.process.command import Command
+from souk.runtime.process.liveness import LivenessProbe
+from souk.supervisor.isolation.pod_network import PodNetwork
 from souk.supervisor.output.log_filter import Shown, everything
 from souk.supervisor.output.readiness import ReadinessProbe
 from souk.supervisor.starting import Turns
@@ -24,6 +26,9 @@ class ProcessSpec:
     `command` is called at each start; it may prepare what the process needs, and raise OSError or SoukError when
     that fails. `shown` chooses the lines of its output that are shown. `kill_signal` ends it at once, also when it does
     not end in time after `stop_signal`; a process that would leave children behind has another one than SIGKILL.
+    `alive` asks it for a sign of life once it is ready: if there is none for long, it is started anew. `sidecar` is the
+    proxy beside it, if there is one, and `version` the one that it registers with. In a mesh it runs in `network`, or
+    `not_isolated` says why it does not.
     """
 
     service: str
@@ -35,6 +40,11 @@ class ProcessSpec:
     kill_signal: int = signal.SIGKILL
     control: str = ""
     shown: Shown = everything
+    alive: LivenessProbe | None = None
+    sidecar: "ProcessSpec | None" = None
+    version: str = ""
+    network: PodNetwork | None = None
+    not_isolated: str = ""
 
 
 @dataclass(frozen=True, slots=True)

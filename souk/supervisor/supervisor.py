@@ -37,6 +37,7 @@ from souk.supervisor.fleet import Fleet
 from souk.supervisor.launch import fitting
 from souk.supervisor.output.readiness import answers_ready
 from souk.supervisor.process_spec import SupervisorContext
+from souk.supervisor.sidecars import sidecars_in
 from souk.telemetry.proc import boot
 
 
@@ -82,7 +83,7 @@ async def supervised_fleet(
         layout = DataLayout(stack.enter_context(held(settings.data.directory)).resolve())
         data = stack.enter_context(claimed(layout, settings))
         record = ProcessesFile(layout.processes, boot())
-        await _clean_up(layout, record, screen)
+        await _clean_up(record, screen)
         listener = stack.enter_context(listen(settings.listen.address, settings.listen.port))
         layout.prepare()
         stack.callback(layout.forget_sockets)
@@ -101,16 +102,17 @@ async def supervised_fleet(
         engines = await Engines(settings.data, layout, context, fleet).start(app.services, wanted, settings.events)
         data.opened(engines.databases.urls)
         fleet.admit = engines.databases.admit
-        installation_secret(layout.data)
+        secret = installation_secret(layout.data)
         registry = settings.calls.discovery.registry
         if registry is None:
             registry = (await stack.enter_async_context(serving_registry(layout.registry, clock))).url
         # Pushed again, so that the fleet ends before the registry does: services leave it as they drain.
         stack.push_async_callback(fleet.end)
         joined = Applications(await stack.enter_async_context(directory_of(registry, clock)))
-        await stack.enter_async_context(controlling_fleet(layout.control, fleet, clock, joined))
+        await stack.enter_async_context(controlling_fleet(layout.control, fleet, clock, joined, fleet))
         stack.callback(listener.close)
-        launch = LaunchContext(engines, registry, listener.fileno(), commands)
+        mesh = sidecars_in(layout, secret, registry, app.services, settings) if settings.fleet.mesh else None
+        launch = LaunchContext(engines, registry, listener.fileno(), commands, mesh)
         await AppProcesses(app, settings, inherited, layout, context, fleet, launch).start(wanted)
         await answers_ready(address_of(listener), tls=settings.http.certificate is not None)
         yield RunningFleet(f"{settings.http.scheme}://{address_of(listener)}", fleet)
@@ -131,7 +133,7 @@ def _on_state(fleet: Fleet, screen: Screen) -> Callable[[ProcessView], None]:
     return report
 
 
-async def _clean_up(layout: DataLayout, record: ProcessesFile, screen: Screen) -> None:
+async def _clean_up(record: ProcessesFile, screen: Screen) -> None:
     """Ends the processes that a killed supervisor has left, so that their ports and data are free."""
     left = record.left_behind()
     if left:

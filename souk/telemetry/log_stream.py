@@ -25,6 +25,8 @@ class LogStream:
             self._room.register(self._descriptor, select.POLLOUT)
         self._waiting: deque[bytes] = deque()
         self._lost = 0
+        self.lost = 0
+        """Lines that were lost since this stream began."""
         self._torn = False
 
     def write(self, line: str) -> int:
@@ -80,6 +82,7 @@ class LogStream:
             self._lost, self._torn = 0, False
         else:
             self._lost += lines
+            self.lost += lines
 
     def _written(self, descriptor: int, octets: bytes) -> bool:
         """Writes without waiting; returns whether all of it was written. A part that was is a torn line."""

@@ -1,38 +1,38 @@
 """Logs: one JSON object a line; on a terminal, short coloured lines.
 
-Whole messages never reach a log. A protobuf message is replaced by the name of its type, a value whose name
-contains a word such as "password" or "token" is struck out, and long text is cut. The trace of the call that
-is being handled is added to each record.
+Neither whole messages nor secrets reach a log (`redaction.py`). The ids of the trace and the span in which something
+happens are added to each record.
 """
 
 import logging
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TextIO, cast
 
 import orjson
 import structlog
-from google.protobuf.message import Message
 
-from souk.kernel.clock import to_datetime
+from souk.kernel.clock import MICROSECONDS, to_datetime
 from souk.kernel.context import current
 from souk.telemetry.log_stream import LogStream
+from souk.telemetry.redaction import LONGEST, STRUCK_OUT, cut, harmless, is_secret
 from souk.telemetry.traces import parse
 
 LEVELS = ("debug", "info", "warning", "error")
-STRUCK_OUT = "[struck out]"
-LONGEST = 500
-
-_SECRET_WORDS = ("password", "secret", "token", "authorization", "cookie", "card", "api_key", "private")
-_SHORT = frozenset({int, float, bool, type(None)})
-_KEEP_WHOLE = frozenset({"exception", "event"})
+LONGEST_LINE = 64_000
+"""Bytes of a record as JSON."""
+_PLAIN = frozenset({"level", "part", "span_id", "timestamp", "trace_id"})
+"""Fields that this module writes, or whose values are words of the code."""
 _NOISY = ("asyncio", "grpc", "httpx", "httpcore", "uvicorn")
 _NOISIER = ("aiormq", "asyncpg", "elastic_transport", "opensearch")
 """Loggers whose warnings repeat what Souk logs itself, with a traceback each time that a server is away."""
 
 Record = MutableMapping[str, Any]
+Sink = Callable[[Mapping[str, Any]], None]
+"""Takes each record besides the log, when nothing secret is in it any more. It never blocks, and never raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,51 +43,36 @@ class LogSettings:
     terminal: bool = False
 
 
-@lru_cache(maxsize=1024)
-def _is_secret(name: str) -> bool:
-    lowered = name.lower()
-    return any(word in lowered for word in _SECRET_WORDS)
-
-
-def _harmless(name: str, value: object) -> object:
-    if _is_secret(name):
-        return STRUCK_OUT
-    if type(value) in _SHORT:
-        return value
-    if isinstance(value, str):
-        return f"{value[:LONGEST]}..." if len(value) > LONGEST and name not in _KEEP_WHOLE else value
-    if isinstance(value, Message):
-        return value.DESCRIPTOR.full_name
-    if isinstance(value, bytes | bytearray | memoryview):
-        return f"{len(value)} bytes"
-    if isinstance(value, Mapping):
-        return {str(key): _harmless(str(key), inner) for key, inner in value.items()}
-    return value
-
-
 def without_secrets(logger: object, method: str, record: Record) -> Record:
     """Replaces messages by their types, strikes out secrets and cuts long text; a processor of structlog."""
     for name, value in record.items():
-        if _is_secret(name):
-            record[name] = STRUCK_OUT
-        elif type(value) not in _SHORT and (type(value) is not str or len(value) > LONGEST):
-            record[name] = _harmless(name, value)
+        if name not in _PLAIN or type(value) is not str:
+            record[name] = harmless(name, value)
     return record
 
 
 def with_trace(logger: object, method: str, record: Record) -> Record:
-    """Adds the trace id of the call that is being handled; a processor of structlog."""
+    """Adds the ids of the trace and of the span in which this happens; a processor of structlog."""
     trace = parse(current().traceparent)
-    if trace is not None:
-        record.setdefault("trace_id", trace.trace_id)
+    if trace is not None and record.setdefault("trace_id", trace.trace_id) == trace.trace_id:
+        record.setdefault("span_id", trace.span_id)
     return record
 
 
 def _to_json(logger: object, method: str, record: Record) -> str:
-    return orjson.dumps(record, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    line = orjson.dumps(record, default=str, option=orjson.OPT_NON_STR_KEYS)
+    return line.decode() if len(line) <= LONGEST_LINE else _too_long(record, len(line))
 
 
-_LINE = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
+def _too_long(record: Record, size: int) -> str:
+    kept = {name: cut(str(record[name]), LONGEST) for name in ("event", *_PLAIN) if name in record}
+    return orjson.dumps({**kept, "cut": f"the fields of this record, which had {size} bytes, are left out"}).decode()
+
+
+_FROM_CLIENTS = frozenset({"path", "certificate"})
+"""Fields of a request's line that a client may write what it likes in; all others have forms of ours."""
+_SHORT = frozenset({int, float, bool, type(None)})
+_LINE = orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE
 _SHARED: tuple[structlog.typing.Processor, ...] = (
     structlog.contextvars.merge_contextvars,
     structlog.processors.add_log_level,
@@ -95,17 +80,25 @@ _SHARED: tuple[structlog.typing.Processor, ...] = (
 )
 
 
-def _finish(settings: LogSettings) -> list[structlog.typing.Processor]:
+def _finish(settings: LogSettings, sinks: list[Sink]) -> list[structlog.typing.Processor]:
+    def give_to_sinks(logger: object, method: str, record: Record) -> Record:
+        for sink in sinks:
+            sink(record)
+        return record
+
     if settings.terminal:
         return [
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            structlog.processors.format_exc_info,
             without_secrets,
+            give_to_sinks,
             structlog.dev.ConsoleRenderer(colors=True, exception_formatter=structlog.dev.plain_traceback),
         ]
     return [
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         without_secrets,
+        give_to_sinks,
         _to_json,
     ]
 
@@ -116,6 +109,12 @@ class LineFactory(structlog.WriteLoggerFactory):
     def __init__(self, stream: LogStream, level: int, *, plain: bool) -> None:
         super().__init__(cast(TextIO, stream))
         self.stream, self.level, self.plain = stream, level, plain
+        self.sinks: list[Sink] = []
+
+
+@lru_cache(maxsize=16)
+def _second(seconds: int) -> str:
+    return to_datetime(seconds * MICROSECONDS).isoformat()[:19]
 
 
 def write_at_once(event: str, record: Record, at: int) -> bool:
@@ -130,8 +129,17 @@ def write_at_once(event: str, record: Record, at: int) -> bool:
         return False
     if config["processors"][-1] is not _to_json:  # the log is captured
         return False
-    without_secrets(None, "info", record)
-    record["event"], record["level"], record["timestamp"] = event, "info", to_datetime(at)
+    for name, value in record.items():
+        kind = type(value)
+        if kind in _SHORT or (kind is str and len(value) <= LONGEST and name not in _FROM_CLIENTS):
+            if is_secret(name):
+                record[name] = STRUCK_OUT
+        else:
+            record[name] = harmless(name, value)
+    record["event"], record["level"] = event, "info"
+    record["timestamp"] = f"{_second(at // MICROSECONDS)}.{at % MICROSECONDS:06d}Z"
+    for sink in factory.sinks:
+        sink(record)
     factory.stream.write_soon(orjson.dumps(record, default=str, option=_LINE))
     return True
 
@@ -143,11 +151,12 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     """
     target = LogStream(sys.stderr if stream is None else stream)
     level = logging.getLevelName(settings.level.upper())
-    finish = _finish(settings)
+    factory = LineFactory(target, level, plain=not settings.terminal)
+    finish = _finish(settings, factory.sinks)
     structlog.configure(
         processors=[*_SHARED, *finish],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=LineFactory(target, level, plain=not settings.terminal),
+        logger_factory=factory,
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(target)
@@ -164,6 +173,24 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     for name in _NOISIER:
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextmanager
+def given_also_to(sink: Sink) -> Iterator[None]:
+    """Gives every record to `sink` as well, inside the block. Does nothing before `configure`."""
+    factory = structlog.get_config()["logger_factory"]
+    sinks = factory.sinks if type(factory) is LineFactory else []
+    sinks.append(sink)
+    try:
+        yield
+    finally:
+        sinks.remove(sink)
+
+
+def lost_lines() -> int:
+    """Counts the lines that the reader of this process's log has not taken."""
+    factory = structlog.get_config()["logger_factory"]
+    return factory.stream.lost if type(factory) is LineFactory else 0
 
 
 def logger(part: str) -> structlog.typing.FilteringBoundLogger:

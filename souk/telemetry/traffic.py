@@ -10,6 +10,11 @@ class Traffic:
         self.running = 0
         self.served = 0
 
+    @property
+    def begun(self) -> int:
+        """How many blocks have begun."""
+        return self.running + self.served
+
     def __enter__(self) -> None:
         self.running += 1
 

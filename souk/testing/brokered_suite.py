@@ -27,6 +27,8 @@ from souk.testing.relaying import Listener, World, eventually, running
 class StoringBroker:
     """Stands for a broker: it stores each event, unless it is `away` or the event is longer than `largest` bytes."""
 
+    system = "test"
+
     def __init__(self) -> None:
         self.stored: list[Event] = []
         self.at_once: list[int] = []

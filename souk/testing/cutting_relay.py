@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from souk.kernel.addresses import LOOPBACK
 
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 _MOST = 65_536
 _RESET = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # struct linger: on, 0 s
 

@@ -32,16 +32,17 @@ KEYS = ("a", "b", "c", "d")
 
 class UnreliableSender:
     """Sends events by `sender`, and injects faults: whole batches twice, lost answers, answers about a part, waits, and
-    another order of the keys. Those of one key stay in order, as every sender promises."""
+    another order of the keys. Those of one key stay in order, as every sender promises. The first batch is sent twice:
+    a busy machine may send all in one."""
 
     def __init__(self, sender: EventSender, seed: int) -> None:
         self._sender = sender
         self._random = Random(seed)
-        self.injected = 0
+        self._sent = 0
 
     async def hand_over(self, route: Route, events: Sequence[Event]) -> Sequence[DeliveryResult]:
-        fault = self._random.choice(("none", "twice", "lost", "part", "late", "keys"))
-        self.injected += fault != "none"
+        fault = self._random.choice(("none", "twice", "lost", "part", "late", "keys")) if self._sent else "twice"
+        self._sent += 1
         if fault == "late":
             await asyncio.sleep(self._random.uniform(0.001, 0.02))
         if fault == "keys":
@@ -135,7 +136,6 @@ class EventFaultsSuite:
                     await world.publish(number, key=key)
             await eventually(world.all_delivered, 60.0)
         assert {key: counting.of(key) for key in KEYS} == {key: list(range(25)) for key in KEYS}
-        assert sender.injected
         assert counting.inbox.repeats["all"]
 
     @pytest.mark.parametrize("fails", [False, True])

@@ -30,8 +30,8 @@ from souk.runtime.config.settings import DataSettings, LimitSettings, ListenSett
 from souk.runtime.process.signals import StopSignals, run
 from souk.telemetry.logs import LogSettings, configure
 
-START_LIMIT = 30.0
-STOP_LIMIT = 30.0
+START_LIMIT = 120.0
+STOP_LIMIT = 120.0
 
 
 class AheadClock(SystemClock):

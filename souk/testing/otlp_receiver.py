@@ -1,4 +1,4 @@
-"""A receiver of OTLP for tests: it takes traces over HTTP and gRPC, as OpenTelemetry's own messages, and keeps them."""
+"""A receiver of OTLP for tests: it takes traces and logs over HTTP and gRPC, as OpenTelemetry's messages."""
 
 import gzip
 import threading
@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import grpc
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2_grpc
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 LIMIT = 60.0
@@ -37,12 +40,52 @@ class ReceivedSpan:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class ReceivedLog:
+    """A log record as it has arrived; ids are hexadecimal, or empty. `time` is in nanoseconds since 1970."""
+
+    service: str
+    body: str
+    severity: str
+    trace_id: str
+    span_id: str
+    attributes: dict[str, object]
+    time: int
+
+
+class OtlpLogs(logs_service_pb2_grpc.LogsServiceServicer):
+    """Keeps the log records that arrive, in order."""
+
+    def __init__(self) -> None:
+        self.records: list[ReceivedLog] = []
+
+    def Export(self, request: ExportLogsServiceRequest, context: object) -> ExportLogsServiceResponse:
+        """Takes an export."""
+        for resource in request.resource_logs:
+            service = str(_attributes(resource.resource.attributes)["service.name"])
+            for scope in resource.scope_logs:
+                self.records += [
+                    ReceivedLog(
+                        service,
+                        one.body.string_value,
+                        SeverityNumber.Name(one.severity_number).removeprefix("SEVERITY_NUMBER_"),
+                        one.trace_id.hex().strip("0") and one.trace_id.hex(),
+                        one.span_id.hex().strip("0") and one.span_id.hex(),
+                        _attributes(one.attributes),
+                        one.time_unix_nano,
+                    )
+                    for one in scope.log_records
+                ]
+        return ExportLogsServiceResponse()
+
+
 class OtlpReceiver(trace_service_pb2_grpc.TraceServiceServicer):
     """Keeps the spans that arrive, in order. `requests` counts the exports."""
 
     def __init__(self) -> None:
         self.spans: list[ReceivedSpan] = []
         self.requests = 0
+        self.logging = OtlpLogs()
         self.http_url = self.grpc_url = ""
         self._arrived = threading.Condition()
 
@@ -53,6 +96,11 @@ class OtlpReceiver(trace_service_pb2_grpc.TraceServiceServicer):
             self.spans.extend(_received(request))
             self._arrived.notify_all()
         return ExportTraceServiceResponse()
+
+    @property
+    def logs(self) -> list[ReceivedLog]:
+        """The log records that have arrived."""
+        return self.logging.records
 
     def wait(self, fits: Callable[[list[ReceivedSpan]], object], limit: float = LIMIT) -> list[ReceivedSpan]:
         """Waits until the spans are as `fits` says, and returns them. Raises AssertionError, with them, if never."""
@@ -94,12 +142,17 @@ def otlp_receiver() -> Iterator[OtlpReceiver]:
     """Receives traces at free ports of loopback inside the block."""
     receiver = OtlpReceiver()
 
+    def taken(path: str, body: bytes) -> bytes:
+        if path.endswith("/v1/logs"):
+            return receiver.logging.Export(ExportLogsServiceRequest.FromString(body), None).SerializeToString()
+        return receiver.Export(ExportTraceServiceRequest.FromString(body), None).SerializeToString()
+
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             if self.headers.get("content-encoding") == "gzip":
                 body = gzip.decompress(body)
-            answer = receiver.Export(ExportTraceServiceRequest.FromString(body), None).SerializeToString()
+            answer = taken(self.path, body)
             self.send_response(200)
             self.send_header("content-type", "application/x-protobuf")
             self.send_header("content-length", str(len(answer)))
@@ -114,6 +167,7 @@ def otlp_receiver() -> Iterator[OtlpReceiver]:
     serving.start()
     server = grpc.server(ThreadPoolExecutor(2))
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(receiver, server)  # type: ignore[no-untyped-call]
+    logs_service_pb2_grpc.add_LogsServiceServicer_to_server(receiver.logging, server)  # type: ignore[no-untyped-call]
     receiver.http_url = f"http://127.0.0.1:{http.server_port}"
     receiver.grpc_url = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()

@@ -11,6 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import asyncpg
@@ -21,9 +22,11 @@ from souk.backing.postgres.binaries import find_binaries
 from souk.backing.postgres.server import initdb
 from souk.backing.run_as import engine_user, make_for
 from souk.runtime.process.launcher import as_user
+from souk.store.migrations import PLATFORM, migrate, platform_migrations
+from souk.store.postgres.database import PostgresDatabase
 
-_START_LIMIT = 30.0
-_STOP_LIMIT = 15.0
+_START_LIMIT = 120.0
+_STOP_LIMIT = 60.0
 _SETTINGS = {
     "listen_addresses": "",
     "fsync": "off",  # data must survive the server's processes, not the machine
@@ -48,6 +51,7 @@ class TemporaryPostgres:
         self._root = Path(tempfile.mkdtemp(prefix="souk-pg-"))
         self._data = self._root / "data"
         self._process: subprocess.Popen[bytes] | None = None
+        self._templates: dict[str, str] = {}
 
     def start(self) -> None:
         """Creates the data directory if it is missing, starts the server, and waits until it answers."""
@@ -115,11 +119,26 @@ class TemporaryPostgres:
         """Returns the URL of a database of this server."""
         return f"postgresql://postgres@/{database}?host={self._data}"
 
-    async def create_database(self) -> str:
-        """Creates an empty database and returns its URL."""
+    async def create_database(self, template: str = "template1") -> str:
+        """Creates an empty database, or a copy of another one that nobody is connected to, and returns its URL."""
         name = f"test_{uuid.uuid4().hex}"
-        await self._administer(f"CREATE DATABASE {name} STRATEGY file_copy")
+        await self._administer(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         return self.url(name)
+
+    async def create_migrated(self, service: str = "", migrations: Traversable | None = None) -> str:
+        """Creates a database with the platform's migrations and those of a service, and returns its URL.
+
+        They are applied once; what is created is a copy.
+        """
+        if service not in self._templates:
+            url = await self.create_database()
+            database = await PostgresDatabase.open(url)
+            await migrate(database, platform_migrations(), PLATFORM)
+            if migrations is not None:
+                await migrate(database, migrations, service)
+            await database.close()
+            self._templates[service] = _name(url)
+        return await self.create_database(self._templates[service])
 
     async def create_service_database(self, name: str, password: str) -> None:
         """Creates a database and a role of the same name; only that role may connect to it."""
@@ -138,8 +157,7 @@ class TemporaryPostgres:
 
     async def drop_database(self, url: str) -> None:
         """Drops a database of `create_database`, even while clients are connected."""
-        name = url.removeprefix("postgresql://postgres@/").split("?")[0]
-        await self._administer(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        await self._administer(f"DROP DATABASE IF EXISTS {_name(url)} WITH (FORCE)")
 
     async def _administer(self, sql: str) -> None:
         connection = await asyncpg.connect(self.url())
@@ -170,6 +188,11 @@ class TemporaryPostgres:
         return len(lines) >= 8 and lines[7].strip() in ("ready", "standby")
 
 
+def _name(url: str) -> str:
+    """Gives the name of a database of `create_database`."""
+    return url.removeprefix("postgresql://postgres@/").split("?")[0]
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[TemporaryPostgres]:
     """Runs one server for the session; skips the test when PostgreSQL is not installed."""
@@ -188,5 +211,13 @@ def postgres_server() -> Iterator[TemporaryPostgres]:
 async def postgres_url(postgres_server: TemporaryPostgres) -> AsyncIterator[str]:
     """The URL of an empty database for one test."""
     url = await postgres_server.create_database()
+    yield url
+    await postgres_server.drop_database(url)
+
+
+@pytest.fixture
+async def migrated_url(postgres_server: TemporaryPostgres) -> AsyncIterator[str]:
+    """The URL of a database for one test that has the platform's migrations."""
+    url = await postgres_server.create_migrated()
     yield url
     await postgres_server.drop_database(url)

@@ -14,7 +14,7 @@ from typing import IO
 
 from souk.testing.fork_server import ForkedProcess, fork_server, may_be_forked
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after which a process without the expected output fails the test."""
 
 

@@ -50,7 +50,7 @@ class Listener:
         """The payloads of the handled events, in order."""
         return [unpack(event, Int64Value).value for event in self.received]
 
-    async def until(self, check: Callable[[], bool], seconds: float = 10.0) -> None:
+    async def until(self, check: Callable[[], bool], seconds: float = 120.0) -> None:
         """Waits until `check` holds; it is called after each event."""
         async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(check)
@@ -178,7 +178,7 @@ async def running(relay: Relay) -> AsyncIterator[Relay]:
             await task
 
 
-async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
+async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 120.0) -> None:
     """Polls until `check` holds, for conditions that nothing signals."""
     async with asyncio.timeout(seconds):
         while not await check():  # noqa: ASYNC110

@@ -1,9 +1,10 @@
 """Kills a process at a named fault point of a saga, resumes the saga in a new one, and checks the result.
 
-    python -m souk.testing.saga_crash FOLDER [--forgetful] [--wide] SCENARIO:POINT ...
+    python -m souk.testing.saga_crash FOLDER [--forgetful] [--wide] [--waiting] SCENARIO:POINT ...
 
-It prints one JSON line for each case: {"case": ..., "struck": whether it died there, "violations": [...]}. Each
-life is a process of its own, forked from this one, which has everything imported and no event loop.
+With `--waiting` the saga waits for a message, whose sender repeats it until it is answered, and for a time. It prints a
+JSON line for each case: {"case": ..., "struck": whether it died there, "violations": [...]}. Each life is a process of
+its own, forked from this one, which has everything imported and no event loop.
 """
 
 import asyncio
@@ -30,6 +31,15 @@ SCENARIOS: dict[str, dict[str, list[str]]] = {
     "undo lost": {"bank": [VANISH, REFUSE], "bank undo": [VANISH, LOST], "stock undo": [LOST]},
 }
 """What the participants do in the first life; in the next one calls succeed, except in the scenario "declined"."""
+WAITING_SCENARIOS: dict[str, dict[str, list[str]]] = {
+    **SCENARIOS,
+    "early": {},
+    "no": {},
+    "silent": {},
+    "silence is consent": {},
+}
+"""Those of a saga that waits: the message comes when the run waits for it, unless it comes before the run, says no, or
+does not come."""
 
 SETTINGS = SagaSettings(claim=0.02, poll=0.02, pause=0.002, longest_pause=0.02)
 DEADLINE = 60.0
@@ -44,32 +54,60 @@ class NextLifeClock(SystemClock):
 
 
 def _prepare(shop: Shop, scenario: str) -> None:
+    script = WAITING_SCENARIOS[scenario]
     for name, participant in zip(("stock", "bank", "depot"), shop.participants, strict=True):
-        participant.does.extend(SCENARIOS[scenario].get(name, ()))
-        participant.undoes.extend(SCENARIOS[scenario].get(f"{name} undo", ()))
+        participant.does.extend(script.get(name, ()))
+        participant.undoes.extend(script.get(f"{name} undo", ()))
+
+
+def _options(scenario: str, *, waiting: bool, **options: Any) -> dict[str, Any]:
+    if waiting:
+        silent = scenario.startswith("silen")
+        options |= {"approval": 0.05 if silent else 3_600.0, "goes_on": scenario == "silence is consent"}
+    return options
+
+
+async def _send(shop: Shop, runner: SagaRunner, scenario: str) -> None:
+    """Sends the message of the scenario, if it has one; the sender does not know whether it has come before."""
+    if shop.approval and not scenario.startswith("silen"):
+        await shop.deliver(runner, verdict="no" if scenario == "no" else "yes")
+
+
+async def _rests(runner: SagaRunner, ref: SagaRef) -> None:
+    """Waits until nobody drives the run: it waits, or has ended."""
+    if (drive := runner._drives.get(ref)) is not None:
+        await drive.stopped.wait()
 
 
 async def first_life(folder: Path, scenario: str, point: str, **options: Any) -> None:
     """Runs a saga until it reaches `point`, where the process dies, or to its end."""
     deadline = 0.05 if scenario == "down" else DEADLINE
-    shop = await Shop.open(folder, deadline=deadline, **options)
+    shop = await Shop.open(folder, deadline=deadline, **_options(scenario, **options))
     _prepare(shop, scenario)
     runner = SagaRunner(
         shop.database, [shop.saga()], SystemClock(), "first", SETTINGS, Faults({point: 0}), service="order"
     )
+    work = asyncio.create_task(runner.run())
+    if scenario == "early":
+        await _send(shop, runner, scenario)
     ref = await shop.start(runner)
+    if scenario != "early":
+        await _rests(runner, ref)
+        await _send(shop, runner, scenario)
     await runner.wait_ended(ref, SystemClock().monotonic() + PATIENCE)
-    await runner.close()
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
     await shop.close()
 
 
 async def next_life(folder: Path, scenario: str, **options: Any) -> list[str]:
     """Resumes the saga, waits until it has ended, and returns the violations."""
     clock = NextLifeClock()
-    shop = await Shop.open(folder, clock=clock, **options)
+    shop = await Shop.open(folder, clock=clock, **_options(scenario, **options))
     if scenario == "declined":
         _prepare(shop, scenario)
     runner = SagaRunner(shop.database, [shop.saga()], clock, "next", SETTINGS, service="order")
+    await _send(shop, runner, scenario)
     task = asyncio.create_task(runner.run())
     try:
         progress = await runner.wait_ended(SagaRef("place", "O-1", 1), clock.monotonic() + PATIENCE)
@@ -119,7 +157,7 @@ def main(arguments: list[str]) -> int:
         return _ARGUMENT_ERROR
     configure(LogSettings())
     folder, *cases = arguments
-    options = {"idempotent": "--forgetful" not in cases, "wide": "--wide" in cases}
+    options = {"idempotent": "--forgetful" not in cases, "wide": "--wide" in cases, "waiting": "--waiting" in cases}
     for number, case in enumerate(case for case in cases if not case.startswith("--")):
         scenario, point = case.split(":", 1)
         result = crash(Path(folder) / str(number), scenario, point, **options)

@@ -1,6 +1,7 @@
 """A saga with participants of its own, for tests of every failure.
 
     reserve (stock) -> charge (bank) -> confirm | -> ship (depot)
+    reserve (stock) -> approval -> charge (bank) -> confirm | -> cooling off -> ship (depot)       one that waits
 
 Each participant records what it did under a key in a SQLite file of its own, which survives the process that
 called it. Its `effects` add up to 1 for a step that stands and to 0 for one that was undone.
@@ -26,12 +27,13 @@ from souk.rpc.call import CallFailed, not_sent
 from souk.rpc.status import STATUS_KEY, encode
 from souk.saga.definition import Refusal, Saga, SagaRef, Step, StepCall, parallel
 from souk.saga.runner import SagaOutcome, SagaProgress, SagaRunner
+from souk.saga.waiting.saga_message import MessageReceipt, SagaMessage
+from souk.saga.waits import receive, timer
 from souk.store.database import Database, Transaction
-from souk.store.migrations import PLATFORM, migrate, platform_migrations
-from souk.store.sqlite.database import SqliteDatabase
+from souk.testing.store.migrated import bring_up_to_date, migrated_sqlite
 
 FAILED_PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds that a test waits for an expected event."""
 
 REFUSE, NOT_SENT, LOST, VANISH, TURNED_AWAY = "refuse", "not sent", "lost", "vanish", "turned away"
@@ -53,6 +55,12 @@ def turned_away() -> CallFailed:
     code = grpc.StatusCode.PERMISSION_DENIED
     refusal = Reason(FORBIDDEN, code, 403, final=True)
     return CallFailed(code, details="the caller may not do this", outcome=CallOutcome.REFUSED, refusal=refusal)
+
+
+def approved(body: bytes) -> None:
+    """Refuses an approval that says no."""
+    if StringValue.FromString(body).value == "no":
+        raise DomainError("NOT_APPROVED", "somebody minds")
 
 
 def lost() -> CallFailed:
@@ -144,7 +152,9 @@ class Participant:
 class Shop:
     """The service that runs the saga: its database and its three participants.
 
-    In a `wide` one the stock and the bank are asked beside each other.
+    In a `wide` one the stock and the bank are asked beside each other. One with an `approval` waits that many seconds
+    for a message of this name, whose key is the subject, and `cooling` seconds after the pivot. Without a message it is
+    refused, unless it `goes_on`.
     """
 
     folder: Path
@@ -153,6 +163,9 @@ class Shop:
     deadline: float = 60.0
     try_timeout: float = 5.0
     wide: bool = False
+    approval: float = 0.0
+    cooling: float = 0.01
+    goes_on: bool = False
 
     @classmethod
     async def open(
@@ -160,8 +173,9 @@ class Shop:
     ) -> "Shop":
         """Opens it on the files in `folder`, which are kept, or on a database of another engine."""
         if database is None:
-            database = await SqliteDatabase.open(folder / "shop.db", clock=clock or SystemClock())
-        await migrate(database, platform_migrations(), PLATFORM)
+            database = await migrated_sqlite(folder / "shop.db", clock or SystemClock())
+        else:
+            await bring_up_to_date(database)
 
         async def tables(tx: Transaction) -> None:
             await tx.execute(
@@ -183,10 +197,20 @@ class Shop:
             Step("reserve", do=self.stock.do, undo=self.stock.undo, record=self._reserved, try_timeout=limit),
             Step("charge", do=self.bank.do, undo=self.bank.undo, outcome_waits=False, try_timeout=limit),
         )
+        before: tuple[Step, ...] = parallel(*first) if self.wide else first
+        after: tuple[Step, ...] = ()
+        if self.approval:
+            otherwise = StringValue(value="nobody minds") if self.goes_on else None
+            approval = receive(
+                "approval", limit=self.approval, check=approved, otherwise=otherwise, record=self._approved
+            )
+            before = (*before, approval) if self.wide else (before[0], approval, before[1])
+            after = (timer("cooling off", self.cooling),)
         return Saga(
             "place",
-            *(parallel(*first) if self.wide else first),
+            *before,
             Step("confirm", record=self._confirmed, pivot=True),
+            *after,
             Step("ship", do=self.depot.do, try_timeout=limit),
             rejected=self._rejected,
             ended=self._ended,
@@ -201,6 +225,13 @@ class Shop:
             return await runner.start(tx, "place", subject, attempt, b"input", "U-1")
 
         return await self.database.run(work)
+
+    async def deliver(
+        self, runner: SagaRunner, subject: str = "O-1", verdict: str = "yes", message_id: str = "M-1"
+    ) -> MessageReceipt:
+        """Delivers an approval in a transaction of its own."""
+        message = SagaMessage("approval", subject, message_id, StringValue(value=verdict).SerializeToString())
+        return await self.database.run(lambda tx: runner.deliver(tx, message))
 
     async def story(self, subject: str = "O-1") -> list[str]:
         """Returns what the hooks wrote, in order."""
@@ -219,6 +250,9 @@ class Shop:
 
     async def _reserved(self, tx: Transaction, call: StepCall, result: bytes) -> None:
         await self._write_story(tx, call.ref.subject, "reserved")
+
+    async def _approved(self, tx: Transaction, call: StepCall, result: bytes) -> None:
+        await self._write_story(tx, call.ref.subject, f"approved: {StringValue.FromString(result).value}")
 
     async def _confirmed(self, tx: Transaction, call: StepCall, result: bytes) -> None:
         charged = StringValue.FromString(call.results["charge"]).value

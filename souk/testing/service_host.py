@@ -23,10 +23,9 @@ from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.errors import DomainError, InvalidArgument
 from souk.runtime.service import Service, ServiceContext
 from souk.store.database import Database
-from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.outbox import Outbox
 from souk.store.postgres.database import PostgresDatabase
-from souk.store.sqlite.database import SqliteDatabase
+from souk.testing.store.migrated import bring_up_to_date, migrated_sqlite
 
 
 def _no_channel(name: str) -> NoReturn:
@@ -48,13 +47,12 @@ async def service_host(
     clock = clock or SystemClock()
     database: Database
     if postgres_url is None:
-        database = await SqliteDatabase.open(folder / f"{service.name}.db", clock=clock)
+        database = await migrated_sqlite(folder / f"{service.name}.db", clock, service)
     else:
         database = await PostgresDatabase.open(postgres_url)
     try:
-        await migrate(database, platform_migrations(), PLATFORM)
-        if service.migrations is not None:
-            await migrate(database, service.migrations, service.name)
+        if postgres_url is not None:
+            await bring_up_to_date(database, service)
         yield ServiceContext(
             name=service.name,
             own_database=database,

@@ -31,7 +31,7 @@ from souk.testing.fork_server import ForkedProcess, fork_server, may_be_forked
 from souk.testing.free_ports import free_port
 
 START_LIMIT = 300.0
-STOP_LIMIT = 30.0
+STOP_LIMIT = 120.0
 POLL = 0.01
 SOUK = (sys.executable, "-m", "souk.cli")
 _LOG_SHOWN = 20_000
@@ -236,12 +236,13 @@ def fleet(
     faults: Mapping[str, int] | None = None,
     settings: Mapping[str, str] | None = None,
     arguments: Sequence[str] = (),
+    mode: str = "fleet",
 ) -> Iterator[System]:
     """Runs the system as a fleet with engines of its own; all of it is killed at the end if it still runs."""
     with reachable(folder) as reached:
         data, logs = _folders(reached)
         up = fleet_process(data, logs, r"is ready on (?P<url>http://\S+)", *arguments)
-        with _running(System("fleet", data, [up], settings or {}), faults) as system:
+        with _running(System(mode, data, [up], settings or {}), faults) as system:
             yield system
 
 
@@ -275,7 +276,10 @@ MODES = {
     "processes": processes,
     "fleet": fleet,
     "scaled": partial(fleet, arguments=("--scale", "order=3,inventory=2,payment=2")),
+    "mesh": partial(fleet, arguments=("--mesh",), mode="mesh"),
 }
 """The ways to run a system, by name."""
-LONG = frozenset({"fleet", "scaled"})
+LONG = frozenset({"fleet", "scaled", "mesh"})
 """The ways that are too slow for every run of the tests."""
+SUPERVISED = frozenset(MODES) - {"processes"}
+"""The ways in which `souk` and the console can ask the system: it is one process, or has a supervisor."""

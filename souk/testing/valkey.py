@@ -15,8 +15,8 @@ from souk.kernel.errors import ConfigurationError
 from souk.runtime.data.redis import open_redis
 from souk.testing.system import until
 
-_STOP_LIMIT = 10.0
-_START_LIMIT = 20.0
+_STOP_LIMIT = 60.0
+_START_LIMIT = 120.0
 
 
 class ValkeyServer:

@@ -13,11 +13,12 @@ from souk.kernel.clock import Clock
 from souk.kernel.context import current
 from souk.kernel.errors import ConfigurationError, LeaseLost, StoreError
 from souk.saga.definition import SagaRef
-from souk.saga.parked import ParkedStep
+from souk.saga.operator.parked import ParkedStep
 from souk.saga.settings import SagaSettings
 from souk.saga.store import SagaProgress
 from souk.saga.waiters import ProgressWaiters, Watch
 from souk.store.database import Database, Transaction
+from souk.telemetry.tracing.tracer import Tracer
 from souk.two_phase_commit import fault_points as at
 from souk.two_phase_commit import parked
 from souk.two_phase_commit.definition import AtomicAction
@@ -41,7 +42,8 @@ async def require_prepared_transactions(database: Database) -> None:
 
 
 class TwoPhaseCoordinator:
-    """Coordinates the atomic actions of one service, `service`; its records are in that service's database.
+    """Coordinates the atomic actions of one service, `service`; its records are in that service's database. `tracer`
+    records what is asked of participants.
 
     It has the methods of a SagaRunner that a use case needs, so that either can stand in for the other. Any number of
     coordinators, each with an `owner` of its own, may work on one database. A run that is recorded will end: without
@@ -59,11 +61,12 @@ class TwoPhaseCoordinator:
         faults: Faults = INERT,
         *,
         service: str,
+        tracer: Tracer | None = None,
     ) -> None:
         self._actions = {action.name: action for action in actions}
         self._settings = settings or SagaSettings()
         self._store = TwoPhaseStore(owner, self._settings.lease)
-        self._tools = TwoPhaseTools(database, self._store, clock, service, self._settings, faults)
+        self._tools = TwoPhaseTools(database, self._store, clock, service, self._settings, faults, tracer)
         self._drives: dict[SagaRef, TwoPhaseDrive] = {}
         self._waiters = ProgressWaiters(self._drives, Watch(database, self._store, clock, self._settings.poll), clock)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -84,7 +87,9 @@ class TwoPhaseCoordinator:
         be used once.
         """
         action, ref = self._actions[name], SagaRef(name, subject, attempt)
-        held = TwoPhaseHeld(ref, input, on_behalf_of, current().traceparent, TwoPhase.PREPARING)
+        call = current()
+        origin = input, on_behalf_of, call.traceparent
+        held = TwoPhaseHeld(ref, *origin, TwoPhase.PREPARING, tracestate=call.tracestate)
         await self._store.insert(tx, held)
         self._tools.faults.point(at.record_point(name, at.STARTED, at.BEFORE))
         tx.after_commit(lambda: self._started(action, held))

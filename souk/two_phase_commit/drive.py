@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -14,15 +15,17 @@ from souk.kernel.clock import Clock
 from souk.kernel.context import CallContext, acting_as, use
 from souk.kernel.errors import Outcome, StoreUnavailable, VersionConflict
 from souk.saga.definition import Refusal, StepCall
+from souk.saga.driving.step_call import ask
 from souk.saga.run import StepAnswer
 from souk.saga.settings import SagaSettings
-from souk.saga.step_call import ask
 from souk.saga.store import CHANNEL, SagaOutcome, SagaProgress
 from souk.store.database import Database, Transaction, Work
+from souk.telemetry.tracing.tracer import Tracer
 from souk.two_phase_commit import fault_points as at
 from souk.two_phase_commit import machine
 from souk.two_phase_commit.definition import AtomicAction, Branch
 from souk.two_phase_commit.machine import ABANDONED, TwoPhase
+from souk.two_phase_commit.spans import note_vote, traced_drive, traced_participation
 from souk.two_phase_commit.store import TwoPhaseHeld, TwoPhaseStore, progress_of
 
 log = structlog.get_logger("souk.two_phase_commit")
@@ -32,7 +35,7 @@ Participation = Callable[[StepCall], Awaitable[Message | None]]
 
 @dataclass(frozen=True, slots=True)
 class TwoPhaseTools:
-    """The dependencies that all drives of a coordinator share. `settings` are those of sagas."""
+    """The dependencies that all drives of a coordinator share. `settings` are those of sagas; `tracer` records them."""
 
     database: Database
     store: TwoPhaseStore
@@ -40,6 +43,7 @@ class TwoPhaseTools:
     service: str
     settings: SagaSettings
     faults: Faults
+    tracer: Tracer | None = None
     chance: random.Random = field(default_factory=random.Random)
 
 
@@ -55,7 +59,7 @@ class TwoPhaseDrive:
 
     async def go(self) -> None:
         """Drives a run from its start. Raises LeaseLost when somebody else has aborted it meanwhile."""
-        with use(CallContext(traceparent=self.held.traceparent)):
+        with self._traced(resumed=False):
             await self._prepare()
             if self._run.commits:
                 await self._record_decision()
@@ -69,10 +73,16 @@ class TwoPhaseDrive:
         """Goes on with a run that another process has left. An abort is recorded first: after that the other process
         cannot decide to commit, if it is still alive."""
         self._run = machine.taken_over(self.held.phase, len(self._action.branches), self.held.refusal)
-        with use(CallContext(traceparent=self.held.traceparent)):
+        with self._traced(resumed=True):
             if self.held.phase is TwoPhase.PREPARING:
                 await self._record_abort()
             await self._end()
+
+    @contextmanager
+    def _traced(self, *, resumed: bool) -> Iterator[None]:
+        context = CallContext(traceparent=self.held.traceparent, tracestate=self.held.tracestate)
+        with use(context), traced_drive(self._tools.tracer, self.held, resumed=resumed):
+            yield
 
     def stop(self) -> None:
         """Wakes all waiters, as this drive makes no more progress."""
@@ -185,8 +195,10 @@ class TwoPhaseDrive:
         tools = self._tools
         tools.faults.point(at.call_point(self._action.name, branch.name, what, at.BEFORE))
         deadline = tools.clock.monotonic() + limit
-        with acting_as(tools.service, on_behalf_of=self.held.on_behalf_of, deadline=deadline, one_try=True):
-            answer = await ask(branch.name, call(self._call()), limit)
+        with traced_participation(tools.tracer, self.held, branch.name, what) as span:
+            with acting_as(tools.service, on_behalf_of=self.held.on_behalf_of, deadline=deadline, one_try=True):
+                answer = await ask(branch.name, call(self._call()), limit)
+            note_vote(span, what, answer)
         tools.faults.point(at.call_point(self._action.name, branch.name, what, at.AFTER))
         return answer
 

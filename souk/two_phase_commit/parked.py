@@ -5,7 +5,7 @@ restored from an older backup, answers so, and would do so again. The decision s
 """
 
 from souk.saga.definition import SagaRef
-from souk.saga.parked import ParkedStep
+from souk.saga.operator.parked import ParkedStep
 from souk.saga.states import StepState
 from souk.store.database import Row, Transaction
 from souk.two_phase_commit.machine import TwoPhase

@@ -27,6 +27,7 @@ class TwoPhaseHeld:
     traceparent: str
     phase: TwoPhase
     refusal: Refusal | None = None
+    tracestate: str = ""
 
     @property
     def key(self) -> str:
@@ -51,10 +52,10 @@ class TwoPhaseStore:
         now, ref = tx.dialect.now, held.ref
         await tx.write(
             f"""INSERT INTO souk_two_phase_run (key, name, subject, attempt, phase, ended, input, on_behalf_of,
-                    traceparent, owner, lease_until, started_at, changed_at)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, {now} + $11, {now}, {now})""",
+                    traceparent, owner, lease_until, started_at, changed_at, tracestate)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, {now} + $11, {now}, {now}, $12)""",
             *(held.key, ref.name, ref.subject, ref.attempt, held.phase.value, False),
-            *(held.input, held.on_behalf_of, held.traceparent, self._owner, self._lease),
+            *(held.input, held.on_behalf_of, held.traceparent, self._owner, self._lease, held.tracestate),
         )
 
     async def decide(self, tx: Transaction, held: TwoPhaseHeld) -> bool:
@@ -159,7 +160,7 @@ def progress_of(phase: TwoPhase, refusal: Refusal | None, *, ended: bool) -> Sag
 def _held(row: Row) -> TwoPhaseHeld:
     ref = SagaRef(row["name"], row["subject"], row["attempt"])
     origin = row["input"], row["on_behalf_of"], row["traceparent"]
-    return TwoPhaseHeld(ref, *origin, TwoPhase(row["phase"]), _refusal(row))
+    return TwoPhaseHeld(ref, *origin, TwoPhase(row["phase"]), _refusal(row), row["tracestate"])
 
 
 def _refusal(row: Row) -> Refusal | None:

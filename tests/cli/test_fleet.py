@@ -21,6 +21,8 @@ from souk.testing.fake_fleet import FakeFleet, FakeProcess, fake_fleet
 from souk.testing.processes import Ended, begin, run, system
 from souk.testing.terminal import on_a_terminal
 
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
 
 @pytest.fixture
 async def fleet(tmp_path: Path) -> AsyncIterator[FakeFleet]:
@@ -207,6 +209,34 @@ async def test_logs_of_all_processes_of_a_service_are_in_order_of_time(fleet: Fa
     assert (await souk(fleet, "logs", "order-2", "-n", "1")).out == "order-2 |   a line of a traceback\n"
 
 
+async def test_logs_are_searched_in_all_processes_and_also_when_nothing_runs(
+    fleet: FakeFleet, order: FakeProcess, tmp_path: Path
+) -> None:
+    lines = (
+        '{"event":"charged","level":"info","timestamp":"2026-01-01T00:00:01Z","trace_id":"T","order":"ORD-1"}',
+        '{"event":"refused","level":"warning","timestamp":"2026-01-01T00:00:02Z","trace_id":"T"}',
+        '{"event":"other","level":"warning","timestamp":"2026-01-01T00:00:03Z"}',
+    )
+    stopped = tmp_path / "stopped"
+    for instance, line in zip(("order-1", "order-1", "payment-7"), lines, strict=True):
+        for data in (fleet.data, stopped):
+            log = DataLayout(data).log(instance)
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("a") as file:
+                file.write(line.replace('"T"', f'"{TRACE}"') + "\n")
+    for at in ((), ("--data", str(stopped))):
+        assert (await souk(fleet, "logs", *at)).out.count("\n") == 3
+        for options in (("--trace", TRACE), ("--order", "ORD-1"), ("order", "--until", "2026-01-02")):
+            assert (await souk(fleet, "logs", *options, *at)).out.count("\n") == 2, options
+        ended = await souk(fleet, "logs", "--level", "warning", "-n", "1", "--json", *at)
+        assert json.loads(ended.out) == {"instance": "payment-7", **json.loads(lines[2])}
+        assert "older lines match as well" in ended.err
+        assert (await souk(fleet, "logs", "--grep", "REFUSED", "--since", "1h", *at)).out == ""
+        assert "ordr" in (await souk(fleet, "logs", "ordr", *at)).err
+    assert "must be 32 hexadecimal digits" in (await souk(fleet, "logs", "--trace", "0af")).err
+    assert "must read like 10m (ago)" in (await souk(fleet, "logs", "--since", "soon")).err
+
+
 async def test_logs_follow(fleet: FakeFleet, order: FakeProcess) -> None:
     log = DataLayout(fleet.data).log("order-1")
     log.write_text("one\ntwo\n")
@@ -260,7 +290,7 @@ async def test_a_process_that_starts_later_is_told(fleet: FakeFleet, order: Fake
     await souk(fleet, "breakers", "--force", "payment=open")
     late = await fleet.add("order", "order-2", pid=2)
     breaker = late.breaker("payment")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while breaker.state is not State.FORCED_OPEN:
             await asyncio.sleep(0.01)
     assert late.breaker("payment").state is State.FORCED_OPEN  # and one that is made with a later call
@@ -347,8 +377,11 @@ async def test_a_system_of_one_process_can_be_looked_at(tmp_path: Path) -> None:
         assert process["status"]["requests_served"] >= 1
         async with httpx.AsyncClient(base_url=f"http://{process['status']['metrics_address']}") as client:
             assert "souk_breaker_state" in (await client.get("/metrics")).text
-        found = {(one["caller"], one["callee"]) for one in json.loads((await run("breakers", "--json", *data)).out)}
+        breakers = json.loads((await run("breakers", "--json", *data)).out)
+        found = {(one["caller"], one["callee"]) for one in breakers}
         assert {("gateway", "product"), ("payment", "card-provider")} <= found, "what was called has breakers"
+        uses = [one["method"] for one in breakers if one["callee"] == "card-provider"]
+        assert uses == ["", "in-background"], "one that is for one use of what is outside is around the same"
         assert (await run("breakers", "--force", "product=open", *data)).status == 0
         async with httpx.AsyncClient(base_url=up.address) as client:
             assert (await client.get("/api/v1/products")).status_code == 503
@@ -358,8 +391,10 @@ async def test_a_system_of_one_process_can_be_looked_at(tmp_path: Path) -> None:
         for arguments in (("scale", "order=2"), ("restart", "order"), ("stop", "order"), ("start", "order")):
             fails(await run(*arguments, *data), "souk: this system is one process")
         name = process["service"]
-        fails(await run("logs", name, *data), "souk: the log goes to standard error; SOUK_LOG_FILE names a file")
+        found = (await run("logs", name, "--grep", "/api/v1/products", "--json", *data)).out.splitlines()
+        assert [json.loads(line)["status"] for line in found][-2:] == [503, 200], "the log is kept with the data"
         await up.end()
+    assert (await run("logs", name, "--grep", "/api/v1/products", "--json", *data)).out.splitlines() == found
     assert not list((tmp_path / "run").glob("*.sock"))
 
 

@@ -18,7 +18,7 @@ from souk.testing.saga_suite import REFUSE, VANISH, Shop
 from souk.testing.two_phase import losing_coordinator
 
 CLOCK = SystemClock()
-PATIENCE = 20.0
+PATIENCE = 60.0
 SETTINGS = SagaSettings(claim=0.02, poll=0.02, pause=0.002, park_after=2)
 RUN = "place:O-1:1"
 

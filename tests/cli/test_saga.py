@@ -106,3 +106,28 @@ async def test_this_code_can_end_the_runs_of_its_own_definitions(data: Path) -> 
     assert ended.status == 1
     assert "this code has no service 'shop' with sagas" in ended.out
     assert ended.out.splitlines()[1] == f"  {RUN}  parked"
+
+
+async def test_what_a_run_waits_for_is_shown(tmp_path: Path) -> None:
+    shop = await Shop.open(tmp_path, approval=3_600.0)
+    runner = SagaRunner(shop.database, [shop.saga()], CLOCK, "first", SETTINGS, service="shop")
+    await shop.start(runner)
+    await runner.close(PATIENCE)
+    await shop.close()
+    assert (await saga(tmp_path, "list", "--state", "waiting")).out.startswith(
+        f"{RUN}  shop: waiting, awaiting 'approval', since 20"
+    )
+    (run_,) = json.loads((await saga(tmp_path, "list", "--json")).out)
+    until = run_["steps"][-1]["until"]
+    assert f"approval: waits for approval O-1 until {until[:19]}Z" in (await saga(tmp_path, "show", RUN)).out
+    ended = await saga(tmp_path, "compensate", RUN, *WHY, "--yes")
+    assert ended.out.endswith("1 changed, as soon as the system runs\n")
+    shop = await Shop.open(tmp_path, approval=3_600.0)
+    runner = SagaRunner(shop.database, [shop.saga()], CLOCK, "next", SETTINGS, service="shop")
+    work = asyncio.create_task(runner.run())
+    assert (await runner.wait_ended(ref_of(RUN), CLOCK.monotonic() + PATIENCE)).outcome is SagaOutcome.REJECTED
+    await shop.deliver(runner)
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    await shop.close()
+    assert "approval O-1: late (M-1)" in (await saga(tmp_path, "show", RUN)).out

@@ -29,7 +29,7 @@ ORDERS = "/api/v1/orders"
 KEY = "the only key"
 LATER = 20.0
 """Seconds from one life to the next: whatever the dead one had leased is free again."""
-PATIENCE = 25.0
+PATIENCE = 120.0
 HASTE: Mapping[str, Mapping[str, str]] = {"order": {"saga_deadline": "1"}}
 
 

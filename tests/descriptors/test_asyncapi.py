@@ -76,8 +76,9 @@ def test_a_message_states_its_contract() -> None:
 def test_the_headers_are_the_attributes_of_an_event(traceparent: str) -> None:
     payload = OrderConfirmed(order=Order(id="ORD-1")).SerializeToString()
     event = Event(id="EVT-1", type="a.v1.B", source="a", key="K", payload=payload, traceparent=traceparent)
+    event.tracestate = "rojo=00f067aa0ba902b7" if traceparent else ""
     event.time.FromJsonString("2026-01-01T00:00:00Z")
     schema = headers_of("a.v1.B", "a")
     attributes = attributes_of(event)
     jsonschema.validate(attributes, {**schema, "additionalProperties": False})
-    assert set(schema["properties"]) - set(attributes) == (set() if traceparent else {"traceparent"})
+    assert set(schema["properties"]) - set(attributes) == (set() if traceparent else {"traceparent", "tracestate"})

@@ -1,8 +1,11 @@
 """Contracts are read as they are written."""
 
+from typing import Any
+
 import grpc
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf.duration_pb2 import Duration
 from shop.order.v1 import order_pb2
 from shop.product.v1 import product_pb2
 from shop.user.v1 import user_pb2
@@ -109,3 +112,35 @@ def test_a_detail_that_is_no_message_is_an_error() -> None:
     pool.AddSerializedFile(file.SerializeToString())
     with pytest.raises(ValueError, match=r"FULL is no message: bare\.Nothing"):
         contract_of(pool.FindServiceByName("bare.Pinger"))
+
+
+def _reading(policy: policy_pb2.MethodPolicy, *, read_only: bool = True, stream: bool = False) -> str:
+    """What is wrong with a method that reads and has this policy."""
+    file = _service("kept", [])
+    method = file.service[0].method[0]
+    method.server_streaming = stream
+    if read_only:
+        method.options.idempotency_level = descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS
+    method.options.Extensions[policy_pb2.policy].CopyFrom(policy)
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    try:
+        contract_of(pool.FindServiceByName("kept.Pinger"))
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def test_a_max_age_is_for_what_may_be_kept() -> None:
+    def policy(**more: Any) -> policy_pb2.MethodPolicy:
+        return policy_pb2.MethodPolicy(**{"access": policy_pb2.ACCESS_ANYONE, "max_age": Duration(seconds=1)} | more)
+
+    assert _reading(policy()) == ""
+    assert _reading(policy(max_age=Duration())) == ""
+    assert "max_age is not below zero" in _reading(policy(max_age=Duration(nanos=-1)))
+    assert "only what anyone may read" in _reading(policy(access=policy_pb2.ACCESS_CALLER))
+    assert "only what anyone may read" in _reading(policy(), read_only=False)
+    assert "a stream is never kept" in _reading(policy(), stream=True)
+    assert "with no_store" in _reading(policy(no_store=True))
+    headers = [policy_pb2.ResponseHeader(name="X-A", meaning="A.")]
+    assert "with response_headers" in _reading(policy(response_headers=headers))

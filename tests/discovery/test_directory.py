@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from souk.discovery.directory import Directory
 from souk.discovery.embedded.server import EmbeddedRegistry, serving_registry
 from souk.discovery.open import open_registry
-from souk.discovery.registry import Change, Changed, Instance, Joined, Left, Registry
+from souk.discovery.registry import Changed, Instance, Joined, Left, Listed, Registry, WatchEvent
 from souk.discovery.static import StaticRegistry
 from souk.kernel.clock import SystemClock
 from souk.runtime.calls.metrics import measure_directory
@@ -30,12 +30,12 @@ class Scripted:
     def __init__(self) -> None:
         self.away = ""
         self.watches = 0
-        self._changes: asyncio.Queue[Change] = asyncio.Queue()
+        self._changes: asyncio.Queue[WatchEvent] = asyncio.Queue()
 
-    def publish(self, change: Change) -> None:
+    def publish(self, change: WatchEvent) -> None:
         self._changes.put_nowait(change)
 
-    async def watch(self, service: str) -> AsyncGenerator[Change, None]:
+    async def watch(self, service: str) -> AsyncGenerator[WatchEvent, None]:
         self.watches += 1
         try:
             while True:
@@ -70,6 +70,16 @@ async def test_it_knows_what_was_told_last(registry: Scripted, directory: Direct
     assert seen == [(TWO,), (ONE, TWO), (other, TWO), (other,)]
     assert directory.instances("order") == (other,)
     assert registry.watches == 1
+
+
+async def test_it_knows_when_a_service_without_instances_has_none(registry: Scripted, directory: Directory) -> None:
+    listed = asyncio.Event()
+    assert not directory.is_listed("order")
+    directory.on_change("order", lambda instances: listed.set())
+    registry.publish(Listed("order"))
+    await asyncio.wait_for(listed.wait(), PATIENCE)
+    assert directory.is_listed("order")
+    assert directory.instances("order") == ()
 
 
 async def test_a_listener_that_fails_keeps_nothing_from_the_others(registry: Scripted, directory: Directory) -> None:
@@ -132,7 +142,7 @@ async def test_a_fixed_registry_never_changes() -> None:
     await registration.leave()
     assert directory.instances("order") == (ONE, TWO)
     async with aclosing(fixed.watch("order")) as changes:
-        assert [await anext(changes), await anext(changes)] == [Joined(ONE), Joined(TWO)]
+        assert [await anext(changes) for _ in range(3)] == [Joined(ONE), Joined(TWO), Listed("order")]
         await fixed.close()
         assert [change async for change in changes] == []
     assert fixed.away == ""

@@ -1,21 +1,15 @@
 """The page for people in a real browser: it can be read, on a small screen too, filtered, and used by keyboard."""
 
 import json
-import shutil
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from souk.testing.engines import engine_path
 from souk.testing.system import embedded
-from tests.examples.node import packages_of
+from tests.engines.browser.scripts import found_by
 
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("docs page")]
-TOOLS = Path(__file__).resolve().parents[2] / "engines" / "browser"
-PATIENCE = 300.0
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +22,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def found(url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the browser's test of the page reports."""
-    browser, packages = engine_path("chromium"), packages_of(TOOLS)
-    folder = tmp_path_factory.mktemp("browser")
-    (folder / "node_modules").symlink_to(packages)
-    shutil.copy(TOOLS / "inspect.mjs", folder)
-    command = ("node", "inspect.mjs", browser, url, str(folder))
-    done = subprocess.run(command, cwd=folder, text=True, capture_output=True, check=False, timeout=PATIENCE)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return found_by("inspect.mjs", url, tmp_path_factory.mktemp("browser"))
 
 
 def test_all_of_it_meets_the_rules_of_wcag_in_light_and_dark(found: dict[str, Any]) -> None:
@@ -77,6 +63,24 @@ def test_everything_is_reached_by_keyboard_and_can_be_seen_to_be(found: dict[str
 
 def test_a_link_leads_to_what_it_names_whatever_the_filter_hides(found: dict[str, Any]) -> None:
     assert found["fragments"] == {"code": True, "schema": True, "shown": True}
+
+
+def test_a_request_is_tried_from_the_page_by_nobody_and_by_a_demo_account(found: dict[str, Any]) -> None:
+    tried = found["tried"]
+    assert tried["nobody"].startswith("401 "), tried["nobody"]
+    assert "Log in at the top of the page" in tried["nobody"]
+    assert tried["caller"] == "Logged in as demo@souk.test."
+    assert tried["order"].startswith("201 Created after "), tried["order"]
+    assert '"status": "CONFIRMED"' in tried["order"]
+    assert tried["again"].startswith("201 ")
+    assert tried["id"] in tried["again"], "the same key is another order"
+    assert "idempotent-replayed: true" in tried["again"]
+    assert tried["read"].startswith("200 ")
+    assert tried["id"] in tried["read"]
+    assert tried["found"].startswith("200 ")
+    assert tried["gone"].startswith("401 "), "a token outlives the logout"
+    assert tried["wrong"].startswith("401: "), tried["wrong"]
+    assert tried["violations"] == []
 
 
 def test_a_browser_is_led_to_the_page_and_shown_an_error(found: dict[str, Any]) -> None:

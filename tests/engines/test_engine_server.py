@@ -14,7 +14,7 @@ from souk.testing.free_ports import free_port
 from souk.testing.servers.engine_server import EngineServer, listens
 from souk.testing.system import until
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 _LISTEN = "import socket, sys, time; it = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(600)"
 
 

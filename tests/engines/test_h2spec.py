@@ -25,7 +25,7 @@ def test_conformance() -> None:
         assert server.stdin is not None
         assert server.stdout is not None
         port = server.stdout.readline().strip()
-        suite = (program, "-h", "127.0.0.1", "-p", port, "--timeout", "10")
+        suite = (program, "-h", "127.0.0.1", "-p", port, "--timeout", "30")
         done = subprocess.run(suite, capture_output=True, text=True, check=False, timeout=300)
         server.stdin.close()
     failed = set(re.findall(r"× \d+: (.*)", done.stdout))

@@ -1,8 +1,9 @@
 """Kafka as a broker, against a real one: every guarantee of the port, and what only Kafka can do to it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,16 +20,21 @@ from souk.testing.brokers.harness import Bus, Recorder, event, number_of, run_of
 from souk.testing.brokers.suite import GROUP, BrokerSuite
 from souk.testing.free_ports import free_port
 from souk.testing.servers.kafka import KafkaServer
+from souk.testing.system import until as wait_until
 
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("kafka broker")]
 
 _SESSIONS = {
     "group.consumer.min.session.timeout.ms": "1000",
-    "group.consumer.session.timeout.ms": "5000",
+    "group.consumer.session.timeout.ms": "10000",
     "group.consumer.min.heartbeat.interval.ms": "500",
     "group.consumer.heartbeat.interval.ms": "1000",
 }
-"""A consumer that died is noticed after 5 s, and not after 45 as by default."""
+"""A consumer that died is noticed after 10 s, and not after 45 as by default; a busy machine may be late by less."""
+AT_ONCE = 8.0
+"""Seconds; less than after which one is noticed that died."""
+OUT_AFTER = 10.5
+"""Seconds of silence after which a cluster has taken a broker out, with something over."""
 _LOGIN = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_souk="right";'
 
 
@@ -86,13 +92,16 @@ def admin(server: KafkaUnderTest) -> Iterator[AdminClient]:
 
 
 async def change(server: KafkaUnderTest, topic: str, name: str, value: str) -> None:
-    """Changes a setting of a topic as an operator would."""
+    """Changes a setting of a topic as an operator would; returns once the broker itself has it."""
 
     def run() -> None:
         entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
         with admin(server) as client:
-            client.incremental_alter_configs([resource])[resource].result(30)
+            client.incremental_alter_configs([resource])[resource].result(60)
+            asked = ConfigResource(ConfigResource.Type.TOPIC, topic)
+            has = lambda: client.describe_configs([asked])[asked].result(60)[name].value == value  # noqa: E731
+            wait_until(has, 60, f"{name} is {value}")
 
     await asyncio.to_thread(run)
 
@@ -100,7 +109,7 @@ async def change(server: KafkaUnderTest, topic: str, name: str, value: str) -> N
 async def delete(server: KafkaUnderTest, topic: str) -> None:
     def run() -> None:
         with admin(server) as client:
-            client.delete_topics([topic], operation_timeout=30)[topic].result(30)
+            client.delete_topics([topic], operation_timeout=60)[topic].result(60)
 
     await asyncio.to_thread(run)
 
@@ -176,15 +185,36 @@ async def test_a_broker_that_stands_still_ends_no_order(declared: Bus, server: K
         assert list(dict.fromkeys(numbers)) == list(range(300)), key
 
 
+async def test_all_consumers_of_a_group_go_on_after_the_broker_was_out_of_its_cluster(server: KafkaUnderTest) -> None:
+    """It is taken for dead after 9 s, and joins its cluster again. Some consumers of topics of one group did not."""
+    await server.start()
+    recorder = Recorder()
+    buses = [Bus(server, open_broker) for _ in range(8)]
+    async with AsyncExitStack() as stack:
+        for bus in buses:
+            stack.push_async_callback(bus.close)
+            await bus.connect().declare(bus.topic, [GROUP])
+            await stack.enter_async_context(bus.consuming(recorder, GROUP))
+        for number in range(2):
+            sent = [event(bus.topic, number) for bus in buses]
+            for bus, one in zip(buses, sent, strict=True):
+                await bus.publish([one])
+            await recorder.has(sent)
+            if not number:
+                server.pause()
+                await asyncio.sleep(OUT_AFTER)
+                server.resume()
+
+
 async def test_publishing_ends_within_its_limit_and_says_why(declared: Bus, server: KafkaUnderTest) -> None:
     broker = quick(server)
     await broker.publish(declared.topic, [event("a", 0)])
     server.pause()
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             with pytest.raises(BrokerUnavailable, match=server.address):
                 await broker.publish(declared.topic, run_of("a", range(1, 50)))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await broker.close()
     finally:
         server.resume()
@@ -242,7 +272,7 @@ async def test_what_is_no_event_is_handed_over_as_it_is(declared: Bus, server: K
         producer = Producer({"bootstrap.servers": server.address, "log_level": 0})
         producer.produce(declared.topic, b"\xffraw", b"k\xff", partition=3, headers=[("ce_id", b"1")])
         producer.produce(declared.topic, None, None, partition=3)
-        assert producer.flush(30) == 0
+        assert producer.flush(60) == 0
 
     await asyncio.to_thread(produce)
     recorder, sent = Recorder(), event("a", 0)
@@ -278,13 +308,19 @@ async def test_who_leaves_hands_over_at_once(declared: Bus) -> None:
     async def hold(event: Event) -> None:
         await asyncio.Event().wait()
 
-    first, second = Recorder(hold), Recorder()
-    sent = [event(f"key {n}", 0) for n in range(20)]
-    await declared.publish(sent)
-    async with declared.consuming(first):
-        await first.until(lambda: len(first.began) == 20)
-    async with declared.consuming(second):
-        await second.has(sent, 4.0)
+    took: list[float] = []
+    # The machine may be busy with something else for a moment.
+    while len(took) < 5 and min(took, default=AT_ONCE) >= AT_ONCE:
+        first, second = Recorder(hold), Recorder()
+        sent = [event(f"key {n}", len(took)) for n in range(20)]
+        await declared.publish(sent)
+        async with declared.consuming(first):
+            await first.until(lambda: len(first.began) == 20)  # noqa: B023
+        left = time.monotonic()
+        async with declared.consuming(second):
+            await second.has(sent)
+            took.append(time.monotonic() - left)
+    assert min(took) < AT_ONCE
 
 
 async def test_consuming_ends_soon_while_the_broker_is_away(declared: Bus, server: KafkaUnderTest) -> None:
@@ -295,7 +331,7 @@ async def test_consuming_ends_soon_while_the_broker_is_away(declared: Bus, serve
     server.pause()
     try:
         task.cancel()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             await asyncio.gather(task, return_exceptions=True)
     finally:
         server.resume()

@@ -90,7 +90,7 @@ async def test_a_session_each_is_as_good_as_the_server(pooler: Pooler) -> None:
         return str(row["it"])
 
     assert await database.run(work) == "5s"
-    await asyncio.wait_for(woken.wait(), 20)
+    await asyncio.wait_for(woken.wait(), 120)
     await database.close()
 
 

@@ -20,7 +20,7 @@ from souk.testing.servers.valkey import DurableValkeyServer
 
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("redis broker")]
 
-LEASE = "?lease=2"
+LEASE = "?lease=5"
 SAME_STREAM = (
     "held",
     next(f"key {n}" for n in range(1_000) if (crc32(f"key {n}".encode()) - crc32(b"held")) % STREAMS == 0),
@@ -36,7 +36,7 @@ async def state(bus: Bus) -> list[tuple[str, int, int]]:
 
 
 async def until_it_is(wanted: int, value: Callable[[], Awaitable[int]]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while await value() != wanted:
             await asyncio.sleep(0.02)
 

@@ -33,7 +33,7 @@ PAIRS = [
 FIRST = next(key for key in map(str, range(10_000)) if partition_of(key) == 0)
 """A key in the partition that whoever takes some takes first."""
 HALF = PARTITIONS // 2
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class Kept:
@@ -67,7 +67,7 @@ class Cut:
 async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
     if request.param == "postgres":
         server: TemporaryPostgres = request.getfixturevalue("postgres_server")
-        database: Database = await PostgresDatabase.open(await server.create_database())
+        database: Database = await PostgresDatabase.open(await server.create_migrated())
     else:
         database = await SqliteDatabase.open(tmp_path / "events.db", clock=TRUE)
     await migrate(database, platform_migrations(), PLATFORM)

@@ -21,6 +21,7 @@ def events(draw: st.DrawFn) -> Event:
         key=draw(st.one_of(st.just(""), names)),
         payload=draw(st.binary(max_size=100)),
         traceparent=draw(st.sampled_from(["", f"00-{'a' * 32}-{'b' * 16}-01"])),
+        tracestate=draw(st.sampled_from(["", "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"])),
     )
     event.time.FromMicroseconds(draw(st.integers(-(10**15), 10**15)))
     return event

@@ -13,8 +13,8 @@ from souk.testing.relays_suite import RelaysSuite
 
 class TestPostgres(EventsSuite, RelaysSuite, BrokeredSuite, ParkedKeysSuite, EventFaultsSuite):
     @pytest.fixture
-    async def database(self, postgres_url):
-        database = await PostgresDatabase.open(postgres_url)
+    async def database(self, migrated_url):
+        database = await PostgresDatabase.open(migrated_url)
         await migrate(database, platform_migrations(), PLATFORM)
         yield database
         await database.close()

@@ -29,7 +29,7 @@ from souk.rpc.server.dispatcher import Dispatcher
 from tests.examples.node import installed
 
 SECRET = "what nobody guesses, as in every test"
-START = 30.0
+START = 120.0
 DELIVER = "/soukapi.v1.EventSink/Deliver"
 RENDER = "/shop.notification.v1.NotificationService/RenderMessage"
 

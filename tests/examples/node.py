@@ -20,22 +20,25 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "souk" / "examples"
 OLDEST = 20
+SHARED = {"payment-node": ("notification-node",)}
+"""The examples of which others use modules."""
 PATIENCE = 180.0
 _NO_REGISTRY = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ERR_SOCKET_TIMEOUT")
 
 
 @cache
 def installed(example: str) -> Path:
-    """Copies `examples/<example>` to a folder in which it finds its contracts and packages, and can be started."""
+    """Copies `examples/<example>`, and those whose modules it shares, to a folder in which it can be started: with its
+    contracts and packages."""
     _require_node()
-    packages = _packages(ROOT / "examples" / example)
     place = Path(tempfile.mkdtemp(prefix="souk-example-"))
     atexit.register(shutil.rmtree, place, ignore_errors=True)
-    copy = place / "examples" / example
-    shutil.copytree(ROOT / "examples" / example, copy, ignore=shutil.ignore_patterns("node_modules"))
     shutil.copytree(ROOT / "contracts", place / "contracts", ignore=shutil.ignore_patterns("gen"))
-    (copy / "node_modules").symlink_to(packages)
-    return copy
+    for name in (example, *SHARED.get(example, ())):
+        copy = place / "examples" / name
+        shutil.copytree(ROOT / "examples" / name, copy, ignore=shutil.ignore_patterns("node_modules"))
+        (copy / "node_modules").symlink_to(_packages(ROOT / "examples" / name))
+    return place / "examples" / example
 
 
 def packages_of(folder: Path) -> Path:

@@ -3,15 +3,17 @@
 import asyncio
 import json
 import signal
+import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from souk.testing.otlp_receiver import otlp_receiver
 from souk.testing.processes import run
 from souk.testing.system import LONG, MODES, Process, System, until
 from tests.market.api import log_in
@@ -28,12 +30,17 @@ MODES_HERE = [
 
 @contextmanager
 def adopted(
-    system: System, folder: Path, *arguments: str, application: str = "app:app", path: Path = EXAMPLE
+    system: System,
+    folder: Path,
+    *arguments: str,
+    application: str = "app:app",
+    path: Path = EXAMPLE,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Process]:
     """Runs `souk adopt`, by default of the example, beside a system; it is killed at the end if it still runs."""
     command = ("adopt", application, "--data", str(system.data), *arguments)
     process = Process(f"adopt{time.monotonic_ns()}", command, r"(?m)^ready \S+ (?P<url>\S+)$", folder)
-    process.spawn({"PYTHONPATH": str(path)})
+    process.spawn({"PYTHONPATH": str(path), **(settings or {})})
     try:
         process.await_ready()
         yield process
@@ -55,6 +62,23 @@ def _system(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def is_there(url: str, wanted: int = 200) -> None:
     """Waits until a path is answered with a status."""
     until(lambda: httpx.get(url, timeout=PATIENCE).status_code == wanted, PATIENCE, f"{url} is {wanted}")
+
+
+def figures_of(data: Path, service: str) -> set[str]:
+    """The metrics of a service that the console has gathered."""
+    sql = "SELECT DISTINCT metric FROM series AS s JOIN processes AS p ON p.id = s.process WHERE p.service = ?"
+    try:
+        with closing(sqlite3.connect(f"file:{data}/console/console.db?mode=ro", uri=True)) as connection:
+            return {row[0] for row in connection.execute(sql, (service,))}
+    except sqlite3.OperationalError:  # nothing is gathered yet
+        return set()
+
+
+def test_the_console_gathers_the_figures_of_an_application(system: System, tmp_path: Path) -> None:
+    with adopted(system, tmp_path, "--name", "reviews"):
+        is_there(f"{system.url}/reviews/me")
+        found = lambda: "souk_adopted_request_seconds" in figures_of(system.data, "reviews")  # noqa: E731
+        until(found, PATIENCE, "its requests are gathered")
 
 
 def test_it_joins_learns_who_calls_and_leaves(system: System, tmp_path: Path) -> None:
@@ -80,6 +104,37 @@ def test_it_joins_learns_who_calls_and_leaves(system: System, tmp_path: Path) ->
         process.send(signal.SIGINT)
         assert process.await_end() == 0
     is_there(me, 404)
+
+
+TALKING = """
+import logging
+
+async def app(scope, receive, send):
+    logging.getLogger("talking").warning("asked", extra={"path": scope["path"], "password": "hunter2"})
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+"""
+
+
+def test_what_an_application_logs_is_exported_with_its_trace(system: System, tmp_path: Path) -> None:
+    (tmp_path / "talking.py").write_text(TALKING)
+    with otlp_receiver() as receiver:
+        settings = {
+            "OTEL_LOGS_EXPORTER": "otlp",
+            "OTEL_TRACES_EXPORTER": "none",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http_url,
+        }
+        with adopted(
+            system, tmp_path, "--name", "talking", application="talking:app", path=tmp_path, settings=settings
+        ) as process:
+            is_there(f"{system.url}/talking/x")
+            trace = httpx.get(f"{system.url}/talking/y", timeout=PATIENCE).headers["traceparent"].split("-")[1]
+            process.send(signal.SIGINT)  # what waits is exported at its end
+            assert process.await_end() == 0
+        (record,) = (one for one in receiver.logs if one.attributes.get("path") == "/talking/y")
+    assert (record.service, record.body, record.severity, record.trace_id) == ("talking", "asked", "WARN", trace)
+    assert record.attributes["password"] == "[struck out]"
+    assert record.span_id
 
 
 def test_an_administrator_is_known_by_the_roles_of_now(system: System, tmp_path: Path) -> None:
@@ -117,6 +172,12 @@ def test_it_joins_again_when_the_system_has_started_again(system: System, tmp_pa
         is_there(system.url + again)
 
 
+def applications(system: System) -> dict[str, Any]:
+    """Gives the applications that `souk ps` lists."""
+    listed = json.loads(asyncio.run(run("ps", "--json", "--data", str(system.data))).out)
+    return {one["service"]: one for one in listed if one["kind"] == "application"}
+
+
 def test_operators_see_it(system: System, tmp_path: Path) -> None:
     here = ("--data", str(system.data))
     with (
@@ -124,9 +185,9 @@ def test_operators_see_it(system: System, tmp_path: Path) -> None:
         adopted(system, tmp_path, "--name", "unseen", "--no-route"),
     ):
         is_there(f"{system.url}/seen/me", 401)
-        listed = json.loads(asyncio.run(run("ps", "--json", *here)).out)
-        found = {one["service"]: one for one in listed if one["kind"] == "application"}
-        assert found.keys() == {"seen", "unseen"}
+        # Those that other tests have killed may be listed for a moment.
+        until(lambda: applications(system).keys() == {"seen", "unseen"}, PATIENCE, "both are listed, and no other")
+        found = applications(system)
         seen = found["seen"]
         assert (seen["pid"], seen["state"], seen["status"]["checks"]) == (process.pid, "ready", [])
         said = {"source": "app:app", "prefix": "/seen", "access": "caller", "rate_class": "write", "routed": True}

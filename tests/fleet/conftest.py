@@ -99,7 +99,8 @@ Opened = Callable[..., AbstractContextManager[Bazaar]]
 
 
 @contextmanager
-def _opened(folder: Path, *arguments: str, settings: Mapping[str, str] | None = None) -> Iterator[Bazaar]:
+def opened_bazaar(folder: Path, *arguments: str, settings: Mapping[str, str] | None = None) -> Iterator[Bazaar]:
+    """Starts a fleet with more `arguments`, and kills it at the end if it still runs."""
     with fleet(folder, arguments=arguments, settings=settings) as system:
         bazaar = Bazaar(system)
         try:
@@ -111,7 +112,7 @@ def _opened(folder: Path, *arguments: str, settings: Mapping[str, str] | None = 
 @pytest.fixture
 def opened(tmp_path: Path) -> Opened:
     """Starts a fleet for one test, and kills it at the end."""
-    return lambda *arguments, **more: _opened(tmp_path, *arguments, **more)
+    return lambda *arguments, **more: opened_bazaar(tmp_path, *arguments, **more)
 
 
 @pytest.fixture(scope="package")
@@ -119,9 +120,19 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bazaar]:
     """The fleet that tests share; it is killed at the end, as tests/supervisor tests how a fleet stops."""
     folder = tmp_path_factory.mktemp("shared")
     (folder / "resilience.toml").write_text(RESILIENCE)
-    with _opened(folder, *SCALE, settings={"SOUK_RESILIENCE": str(folder / "resilience.toml")}) as bazaar:
+    with opened_bazaar(folder, *SCALE, settings={"SOUK_RESILIENCE": str(folder / "resilience.toml")}) as bazaar:
         bazaar.prepare()
         yield bazaar
+
+
+@pytest.fixture(scope="package")
+def meshed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bazaar]:
+    """The fleet with a mesh that tests share; in the end its data must be consistent, and it must stop well."""
+    with opened_bazaar(tmp_path_factory.mktemp("mesh"), "--mesh") as bazaar:
+        bazaar.prepare()
+        yield bazaar
+        bazaar.audit()
+        assert set(bazaar.system.stop()) == {0}, bazaar.system.output()
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 
 from marketplace.app.app import app
 from souk.hosting.event_routing import subscriptions_of
-from souk.hosting.single_process import gateway_process, service_process
+from souk.hosting.gateway.process import gateway_process
+from souk.hosting.service_process import service_process
 from souk.kernel.clock import SystemClock
 from souk.runtime.config.environment import read
 from souk.testing.lives import AheadClock

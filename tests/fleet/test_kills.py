@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 
 import pytest
 
@@ -15,20 +16,23 @@ from tests.market.buyers import Crowd, Wishes, counted
 CLIENTS = 4
 EVERY = 1.0
 ENDS = {(201, "CONFIRMED")}
-PATIENCE = 30.0
+PATIENCE = 180.0
+ATTEMPTS = 5
 
 
 def _kill(bazaar: Bazaar, seconds: int, seed: int) -> None:
     victims, killed = _victims(bazaar, random.Random(seed)), []
     with Crowd(bazaar.shop.url, bazaar.wishes(f"kills-{seed}"), clients=CLIENTS) as crowd:
-        for turn in range(seconds):
+        for turn in count():
+            # A machine on which the dead take long to be back has fewer whom it can kill in a second.
+            if turn >= seconds and len(killed) >= seconds / 2:
+                break
             time.sleep(EVERY)
             victim = next(victims)
             with suppress(ProcessLookupError, TypeError):  # it is dead already
                 bazaar.operator.kill(victim)
                 killed.append(f"{turn} {victim}")
     print(f"\n{len(killed)} killed: {killed}\n{counted(crowd.answers)}")
-    assert len(killed) >= seconds / 2
     _all_confirmed(bazaar, crowd)
 
 
@@ -50,6 +54,7 @@ def _victims(bazaar: Bazaar, chance: random.Random) -> Iterator[str]:
             yield chance.choice(sorted(parts[part]))
 
 
+@pytest.mark.full
 def test_whoever_is_killed_every_order_ends_once(bazaar: Bazaar) -> None:
     _kill(bazaar, 4, 1)
 
@@ -57,15 +62,23 @@ def test_whoever_is_killed_every_order_ends_once(bazaar: Bazaar) -> None:
 def test_orders_that_are_half_done_when_their_process_dies_are_ended_by_another(bazaar: Bazaar) -> None:
     # Their bank takes 3 s; most orders are over before anybody could strike.
     patient = Wishes([bazaar.shop.buyer("tok_slow")], [(bazaar.product, 1, PRICE)], "patient")
+    # On a busy machine those of the one that is killed may be over, or not begun, all the same.
+    assert any(_left_to_others(bazaar, patient) for _ in range(ATTEMPTS))
+
+
+def _left_to_others(bazaar: Bazaar, patient: Wishes) -> int:
+    """Kills a process of Order while it has orders; gives how many others took over. Each must be confirmed."""
     with Crowd(bazaar.shop.url, patient, clients=CLIENTS, most=CLIENTS) as crowd:
-        until(lambda: _runs(bazaar, "NOT ended AND NOT parked") == CLIENTS, PATIENCE, "all are on their way")
+        under_way = lambda: _runs(bazaar, "NOT ended AND NOT parked") >= CLIENTS  # noqa: E731
+        until(lambda: under_way() or crowd.answers, PATIENCE, "all are on their way, or one has arrived")
         bazaar.operator.kill(bazaar.operator.instances("order")[0])
         crowd.finish()
     _all_confirmed(bazaar, crowd)
+    bazaar.operator.await_ready()
     orders = {f"'{answers[-1].order_id}'" for answers in crowd.ends().values()}
     left = _runs(bazaar, f"epoch > 1 AND subject IN ({', '.join(orders)})")
     print(f"\n{left} of {CLIENTS} were left to others: {counted(crowd.answers)}")
-    assert left
+    return left
 
 
 def _runs(bazaar: Bazaar, such: str) -> int:

@@ -9,9 +9,11 @@ import pytest
 from souk.testing.system import until
 from tests.fleet.conftest import PRICE, Bazaar
 
+PATIENCE = 120.0
 DEATHS = 7
 LONG_WAIT = 1.0
-"""Of the waits between so many starts, which double, the last one is three times as long, and looks take time."""
+"""Of the waits between so many starts, which double, the last one is three times as long. Where looks take so much
+time that none shows it, a later one does."""
 
 
 def test_orders_are_confirmed_without_notification_and_its_letters_come_after(bazaar: Bazaar) -> None:
@@ -22,21 +24,21 @@ def test_orders_are_confirmed_without_notification_and_its_letters_come_after(ba
         assert bazaar.shop.mailbox.about(order["id"]) == []
     finally:
         bazaar.operator.souk("start", "notification")
-    until(lambda: bazaar.shop.mailbox.about(order["id"]), 60, "the letter has come")
+    until(lambda: bazaar.shop.mailbox.about(order["id"]), PATIENCE, "the letter has come")
 
 
 def test_a_gateway_that_starts_without_payment_shows_the_catalogue(bazaar: Bazaar) -> None:
     bazaar.operator.souk("stop", "payment")
     try:
         bazaar.operator.souk("restart", "gateway")
-        until(lambda: bazaar.shop.anyone.get("/readyz").status_code == 200, 60, "the gateway is ready")
+        until(lambda: bazaar.shop.anyone.get("/readyz").status_code == 200, PATIENCE, "the gateway is ready")
         assert bazaar.shop.anyone.get(f"/api/v1/products/{bazaar.product}").status_code == 200
-        until(lambda: _check(bazaar, "payment")["state"] == "failing", 30, "payment is seen to be away")
+        until(lambda: _check(bazaar, "payment")["state"] == "failing", PATIENCE, "payment is seen to be away")
         assert _check(bazaar, "order")["state"] == "ok"
         assert "payment: no instance is known, since " in bazaar.operator.souk("ps")
     finally:
         bazaar.operator.souk("start", "payment")
-    until(lambda: _check(bazaar, "payment")["state"] == "ok", 30, "payment is seen to be there")
+    until(lambda: _check(bazaar, "payment")["state"] == "ok", PATIENCE, "payment is seen to be there")
 
 
 def _check(bazaar: Bazaar, name: str) -> Any:
@@ -61,7 +63,6 @@ def test_what_dies_at_every_start_is_seen_by_its_operator(bazaar: Bazaar) -> Non
         aside.rename(folder)
     (line,) = [line for line in seen.splitlines() if name in line]
     print(f"\n{line}\nwaited after each death: {waits}")
-    assert max(waits.values(), default=0.0) >= LONG_WAIT, "it is given time"
     assert "notification" in line
     assert "backing off" in line or "starting" in line
     assert "souk:" in " ".join(seen.split()), "it says why"
@@ -70,7 +71,8 @@ def test_what_dies_at_every_start_is_seen_by_its_operator(bazaar: Bazaar) -> Non
 
 
 def _watch(bazaar: Bazaar, name: str, deaths: int) -> dict[int, float]:
-    """Watches a process until it has died so often; gives the seconds of back-off after each death."""
+    """Watches a process until it has died so often, and was given time once; gives the seconds of back-off after each
+    death."""
     first: dict[int, float] = {}
     last: dict[int, float] = {}
 
@@ -81,7 +83,8 @@ def _watch(bazaar: Bazaar, name: str, deaths: int) -> dict[int, float]:
         if seen["state"] == "backing off":
             first.setdefault(count, now)
             last[count] = now
-        return count >= deaths
+        waited = max((last[death] - first[death] for death in first), default=0.0)
+        return count >= deaths and waited >= LONG_WAIT
 
-    until(died, 120, f"it has died {deaths} times")
+    until(died, 3 * PATIENCE, f"it has died {deaths} times, and was given time")
     return {count: round(last[count] - first[count], 1) for count in first}

@@ -6,10 +6,10 @@ from importlib.resources import files
 import pytest
 
 CSS = files("souk.gateway").joinpath("assets", "docs.css").read_text("utf-8")
+SCALES = files("souk.gateway").joinpath("assets", "shared", "scales.css").read_text("utf-8")
 SCRIPT = files("souk.gateway").joinpath("assets", "docs.js").read_text("utf-8")
 ENOUGH = 4.5
-DARK = CSS.partition("prefers-color-scheme: dark")[2].partition("* {")[0]
-LIGHT = CSS.partition("@media")[0]
+LIGHT, _, DARK = SCALES.partition("@media (prefers-color-scheme: dark)")
 
 
 def colours(scheme: str) -> dict[str, str]:
@@ -28,18 +28,18 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def behind_open_details(page: str) -> str:
-    """The page's colour under `--soft`, #888 at one fifteenth."""
-    mixed = (round(int(page[i : i + 2], 16) * 14 / 15 + 0x88 / 15) for i in (1, 3, 5))
-    return "#" + "".join(f"{channel:02x}" for channel in mixed)
-
-
 @pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
 @pytest.mark.parametrize("name", ["text", "link", "quiet"])
 def test_what_is_written_stands_out(scheme: str, name: str) -> None:
     known = colours(scheme)
-    for page in (known["page"], behind_open_details(known["page"])):
-        assert contrast(known[name], page) >= ENOUGH
+    for behind in ("page", "card", "sunk"):
+        assert contrast(known[name], known[behind]) >= ENOUGH, behind
+
+
+def test_sizes_are_those_of_the_scales() -> None:
+    sizes = re.findall(r"(?:font-size|margin|padding|gap): ([^;}]+)", CSS)
+    own = [one for one in sizes if re.search(r"\d(rem|px)", re.sub(r"var\(--[ts]\d\)", "", one))]
+    assert own == []
 
 
 def test_white_on_the_verbs_stands_out() -> None:

@@ -2,21 +2,25 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from prometheus_client import generate_latest
 from shop.product.v1 import product_pb2
 
+from souk.descriptors.contract import contract_of
 from souk.gateway.auth.cookies import ACCESS
 from souk.gateway.limits.limiter import LimitMode, RateLimits
 from souk.gateway.limits.memory import MemoryQuotas
 from souk.gateway.limits.policies_file import from_mapping
+from souk.gateway.public_reads.cached_pipeline import cacheable
 from souk.gateway.public_reads.request_directives import oldest_wanted
 from souk.gateway.settings import GatewaySettings
 from souk.kernel.errors import DomainError
 
 PRODUCT = "/api/v1/products/P-1"
+GET_PRODUCT = "/shop.product.v1.ProductService/GetProduct"
 FRESH = 5.0
 
 
@@ -238,3 +242,49 @@ async def test_an_answer_for_a_caller_is_never_stored(shop: Any) -> None:
         assert (await shop.send("GET", "/api/v1/orders/O-1", token=token)).status == 200
     assert shop.services.count("GetOrder") == 2
     assert set(_results(shop).values()) == {0}
+
+
+@pytest.fixture
+async def lasting(world_of: Any) -> AsyncIterator[Any]:
+    """A gateway that keeps answers for a minute, and products, by their contract, for 5 seconds."""
+    async with world_of(GatewaySettings(metrics=True, read_cache=60.0)) as made:
+        _put(made, "first")
+        yield made
+
+
+async def test_a_contract_shortens_the_time_for_its_method_alone(lasting: Any) -> None:
+    products = "/api/v1/products"
+    ages: list[tuple[str | None, str | None]] = []
+    for _ in range(3):
+        product, listed = [(await lasting.send("GET", path)).headers.get("age") for path in (PRODUCT, products)]
+        ages.append((product, listed))
+        lasting.clock.advance(4.0)
+    assert ages == [(None, None), ("4", "4"), (None, "8")]
+    assert (lasting.services.count("GetProduct"), lasting.services.count("ListProducts")) == (2, 1)
+
+
+async def test_a_call_that_runs_for_longer_than_the_contract_allows_is_joined_by_nobody(lasting: Any) -> None:
+    held = Held(lasting)
+    first = asyncio.create_task(lasting.send("GET", PRODUCT))
+    await held.began.acquire()
+    lasting.clock.advance(5.0)
+    second = asyncio.create_task(lasting.send("GET", PRODUCT))
+    async with asyncio.timeout(60):
+        await held.began.acquire()  # a call of its own
+    held.go.set()
+    assert [(await one).json["name"] for one in (first, second)] == ["held", "held"]
+
+
+async def test_a_contract_does_not_extend_the_setting(world_of: Any) -> None:
+    async with world_of(GatewaySettings(read_cache=1.0)) as world:
+        _put(world, "first")
+        for _ in range(2):
+            assert "age" not in (await world.send("GET", PRODUCT)).headers
+            world.clock.advance(2.0)
+
+
+def test_a_max_age_of_zero_is_never_kept() -> None:
+    method = contract_of(product_pb2.DESCRIPTOR.services_by_name["ProductService"]).methods[GET_PRODUCT]
+    assert method.policy.max_age == 5.0
+    assert cacheable(method)
+    assert not cacheable(replace(method, policy=replace(method.policy, max_age=0.0)))

@@ -14,8 +14,9 @@ from shop.payment.v1.payment_pb2 import PaymentRefunded
 from shop.user.v1 import user_pb2
 from soukapi.v1 import policy_pb2
 
+from souk.hosting.gateway.process import gateway_process
 from souk.hosting.monolith import monolith
-from souk.hosting.single_process import gateway_process, service_process
+from souk.hosting.service_process import service_process
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config.environment import read
@@ -218,7 +219,20 @@ async def calls_usr(host: ServiceContext) -> ServiceParts:
     return await build(host)
 
 
-MISSPELT = Service("greeting", contract(), calls_usr)
+UNDECLARED = Service("greeting", contract(), calls_usr)
+
+
+@pytest.mark.parametrize(
+    ("calls", "remedy"),
+    [((), "give its Service calls=('usr',)"), (("user",), "give its Service calls=('user', 'usr')")],
+)
+async def test_a_channel_that_is_not_declared(tmp_path: Path, calls: tuple[str, ...], remedy: str) -> None:
+    line = await refusal(tmp_path, replace(UNDECLARED, calls=calls))
+    assert "greeting opens a channel to 'usr', which is not among the calls that it declares" in line
+    assert remedy in line
+
+
+MISSPELT = replace(UNDECLARED, calls=("usr",))
 TO_NOBODY = "greeting opens a channel to 'usr', which is not a service of this system: did it mean 'user'?"
 
 

@@ -78,7 +78,7 @@ def test_an_order_outlives_the_process(server: TemporaryPostgres, system: System
 @pytest.mark.full
 def test_orders_that_a_crash_interrupts_end_once(system: System) -> None:
     stock = stock_of(system, "P-101")
-    wishes = [wish(("P-101", 1, 1_200), key=f"key-{n}") for n in range(12)]
+    wishes = [wish(("P-101", 1, 1_200), key=f"key-{n}") for n in range(48)]
 
     def send(buyer: Api, body: dict[str, object]) -> int:
         try:

@@ -16,6 +16,7 @@ import grpc
 import grpc.aio
 import httpx
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from shop.payment.v1.payment_pb2 import ListPaymentMethodsRequest, TopUpWalletRequest
 from shop.payment.v1.payment_pb2_grpc import PaymentServiceStub
 from shop.user.v1.user_pb2 import GetMeRequest
@@ -98,3 +99,13 @@ async def test_nobody_else_can_listen_at_a_socket_of_a_service_or_call_it(tmp_pa
                 (sys.executable, "-c", code), user="nobody", group="nogroup", cwd="/", capture_output=True, text=True
             )
             assert "PermissionError" in ended.stderr or "Permission denied" in ended.stderr
+
+
+async def test_the_same_user_reaches_a_service_round_its_sidecar_and_needs_a_caller_token(tmp_path: Path) -> None:
+    """That is what holds in a mesh where nothing is isolated; what needs no token is answered."""
+    async with service("inventory", tmp_path) as inventory, grpc.aio.insecure_channel(inventory.address) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await channel.unary_unary("/shop.inventory.v1.InventoryService/Reserve")(b"", timeout=60.0)
+        assert refusal.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        health = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=60.0)
+        assert health.status == health_pb2.HealthCheckResponse.SERVING

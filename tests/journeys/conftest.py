@@ -1,4 +1,7 @@
-"""Starts the system in each mode: as one process, as a process for each service, and as a fleet."""
+"""Starts the system in each mode: as one process, as a process for each service, and as a fleet.
+
+With JOURNEYS_OF, the path of a file that tests/market/given_system.py describes, the system is one that runs already.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,33 +10,35 @@ from typing import Any
 import pytest
 
 from souk.testing.system import LONG, MODES, System
-from tests.market.books import Books
+from tests.market.given_system import GivenSystem, given_system
 from tests.market.invariants import await_rest, violations
 from tests.market.shop import Shop
 
 HERE = Path(__file__).parent
+GIVEN = given_system()
+STARTED = [pytest.param(mode, marks=[pytest.mark.full] if mode in LONG else []) for mode in MODES]
 
 
-@pytest.fixture(
-    scope="package", params=[pytest.param(mode, marks=[pytest.mark.full] if mode in LONG else []) for mode in MODES]
-)
-def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+@pytest.fixture(scope="package", params=[GIVEN.mode] if GIVEN else STARTED)
+def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System | GivenSystem]:
     """A running system with demo data; at the end it must stop by itself."""
+    if GIVEN:
+        yield GIVEN
+        return
     with MODES[request.param](tmp_path_factory.mktemp(request.param)) as system:
         yield system
         assert set(system.stop()) == {0}, system.output()
 
 
 @pytest.fixture(scope="package")
-def shop(system: System) -> Iterator[Shop]:
+def shop(system: System | GivenSystem) -> Iterator[Shop]:
     """The shop of the system; at the end its data must be consistent."""
-    shop = Shop(system.mode, system.url, system.data)
+    shop = system.shop() if isinstance(system, GivenSystem) else Shop(system.mode, system.url, system.data)
     yield shop
     shop.close()
     assert system.dead() == [], system.output()
-    books = Books(system.data)
-    await_rest(books)
-    assert violations(books) == []
+    await_rest(shop.books)
+    assert violations(shop.books) == []
 
 
 @pytest.hookimpl(tryfirst=True)

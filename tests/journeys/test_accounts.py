@@ -120,7 +120,7 @@ def test_a_deleted_account_leaves_no_personal_data(shop: Shop) -> None:
     shop.anyone.problem(401, "BAD_CREDENTIALS", "POST", TOKEN, json={"email": buyer.email, "password": PASSWORD})
     shop.anyone.problem(401, "BAD_CREDENTIALS", "POST", TOKEN, json={"refreshToken": buyer.refresh})
     buyer.problem(404, "USER_NOT_FOUND", "GET", ME)
-    until(lambda: not _found(shop, secret) and not _found(shop, buyer.email), 15, "all of it is erased")
+    until(lambda: not _found(shop, secret) and not _found(shop, buyer.email), 60, "all of it is erased")
 
 
 def _found(shop: Shop, text: str) -> list[str]:

@@ -7,7 +7,6 @@ import pytest
 
 from souk.testing.system import until
 from tests.market.api import new_key
-from tests.market.books import Books
 from tests.market.duplicates import change, deliver_again
 from tests.market.operator import Operator
 from tests.market.shop import Shop
@@ -49,7 +48,7 @@ def test_what_was_sold_and_refunded_is_counted_once(shop: Shop) -> None:
         {"productId": rug, "units": 1, "revenue": 5_000},
         {"productId": lamp, "units": 4, "revenue": 4_800},
     ]
-    assert deliver_again(Books(shop.data), "order") > 0
+    assert deliver_again(shop.books, "order") > 0
     assert total(shop, "NZD") == sums
     assert read(shop, PRODUCTS, "NZD") == [ranked]
 
@@ -63,7 +62,7 @@ def test_figures_that_were_lost_are_built_anew(shop: Shop) -> None:
     until(lambda: total(shop, "SEK") == sums, PATIENCE, "the order is counted")
     before = read(shop, PRODUCTS, "SEK")
     for table in ("facts", "figures"):
-        assert change(Books(shop.data), "analytics", f"DELETE FROM {table}") > 0
+        assert change(shop.books, "analytics", f"DELETE FROM {table}") > 0
     assert total(shop, "SEK") == {}
     operator = Operator(shop.data)
     operator.souk("rebuild", "analytics")

@@ -25,9 +25,11 @@ def test_slow_and_silent_cards_are_charged_once(shop: Shop) -> None:
     with ThreadPoolExecutor(2) as pool:
         slowly, silently = pool.map(lambda buyer: _place(buyer, lamp), (slow, silent))
     response, took = slowly
-    assert response.status_code == 201, response.text
+    assert response.status_code in (201, 202), response.text  # a busy machine may take longer than an answer
     assert took > 2.5
-    assert _charged(slow, response.json()["id"]) == [1_200]
+    order_id = response.json()["id"]
+    slow.await_order(order_id, lambda order: order["status"] == "CONFIRMED")
+    assert _charged(slow, order_id) == [1_200]
 
     response, took = silently
     assert response.status_code in (201, 202), response.text
@@ -43,7 +45,7 @@ def test_whoever_asks_again_meanwhile_waits_for_the_same_order(shop: Shop) -> No
     lamp, buyer = shop.product(stock=5), shop.buyer("tok_slow")
     body = buyer.wish((lamp, 1, 1_200))
     with ThreadPoolExecutor(3) as pool:
-        answers = list(pool.map(lambda _: buyer.post(ORDERS, json=body), range(3)))
+        answers = list(pool.map(lambda _: buyer.place(body), range(3)))
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.text for answer in answers}) == 1
     assert shop.stock(lamp) == 4
@@ -60,7 +62,7 @@ def test_a_wish_to_cancel_while_it_is_placed_takes_effect_after(shop: Shop) -> N
         assert orders[0]["status"] == "PENDING"
         cancelled = buyer.post(f"{ORDERS}/{orders[0]['id']}:cancel")
         assert cancelled.status_code in (200, 202), cancelled.text
-        assert placing.result().status_code == 201
+        assert placing.result().status_code in (201, 202)
     order = buyer.await_order(orders[0]["id"], lambda order: order["status"] == "CANCELLED")
     assert order["refundedTotal"] == order["total"]
     assert shop.stock(lamp) == 5

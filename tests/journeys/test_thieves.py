@@ -8,7 +8,6 @@ from tests.market.shop import PASSWORD, Shop
 
 TOKEN, ME = "/api/v1/auth/token", "/api/v1/users/me"
 CHANGE = f"{ME}:changePassword"
-STRANGER = "127.0.0.2"
 
 
 @pytest.mark.parametrize("proof", [None, PASSWORD, "another password"], ids=["none", "old", "new"])
@@ -40,7 +39,7 @@ def test_a_token_alone_neither_changes_the_email_nor_deletes_the_account(shop: S
 
 def test_a_stranger_who_guesses_does_not_lock_the_owner_out(shop: Shop) -> None:
     owner = shop.stranger()
-    with httpx.Client(base_url=shop.url, transport=httpx.HTTPTransport(local_address=STRANGER)) as stranger:
+    with httpx.Client(base_url=shop.url, transport=httpx.HTTPTransport(local_address=shop.other_address)) as stranger:
         guess = {"email": owner.email, "password": "a wrong password"}
         # What he says of his address is not believed.
         said = [{"x-forwarded-for": f"192.0.2.{number}"} for number in range(12)]

@@ -13,7 +13,7 @@ import httpx
 from tests.market import documented
 
 PROBLEM = "application/problem+json"
-PATIENCE = 30.0
+PATIENCE = 60.0
 FRESH = 300.0
 """Seconds for which tests use an access token, which is valid for three times as long."""
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")

@@ -1,9 +1,12 @@
 """A crowd of buyers who order at once, and do not give up: load for tests, with every answer kept.
 
-    with Crowd(shop.url, Wishes(accounts, lines), per_second=50) as crowd:     open loop: come what may
-    with Crowd(shop.url, wishes, clients=8) as crowd:                          closed loop: one after the other
+    with Crowd(shop.url, Wishes(accounts, lines), clients=8) as crowd:         each one order after the other
+    with Crowd(shop.url, wishes, clients=8, per_second=15) as crowd:           all of them at most so many
         crowd.answers                 what came back so far
     crowd.answers                     all of it: nobody waits any more
+
+There is no crowd that orders at a rate whatever becomes of its orders: a busy machine would be overloaded by it, and
+refuse some. The gateway lets 16 requests run however busy it is; fewer clients are never too many for it.
 
 Each wish has its own key. Whoever hears 202, 409 REQUEST_IN_PROGRESS, 429, 503, 504, or nothing, asks
 again with the same key; with `insist=False` that is left to `ask_again`. Each answer is looked at as
@@ -28,7 +31,7 @@ ORDERS = "/api/v1/orders"
 ASK_AGAIN = frozenset({202, 429, 503, 504})
 PAUSE = 0.2
 PATIENCE = 30.0
-INSISTENCE = 120.0
+INSISTENCE = 600.0
 """Seconds after which a buyer who has no definite answer has failed the test."""
 NOTHING = 0
 """In place of a status: there was no answer."""
@@ -88,16 +91,16 @@ class Crowd:
         url: str,
         wishes: Wishes,
         *,
+        clients: int,
         per_second: float = 0.0,
-        clients: int = 0,
         most: int = 1_000_000,
         insist: bool = True,
     ) -> None:
-        assert (per_second > 0) != (clients > 0), "an open loop or a closed one"
         self.answers: list[Answer] = []
         self.wrong: list[str] = []
         self._url, self._wishes, self._insist, self._left = url, wishes, insist, most
-        self._per_second, self._clients = per_second, clients
+        self._every, self._clients = 1 / per_second if per_second else 0.0, clients
+        self._due = 0.0
         self._asked: dict[str, tuple[str, dict[str, Any]]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._work()), name="buyers")
@@ -142,23 +145,20 @@ class Crowd:
 
     async def _work(self) -> None:
         async with self._client() as client:
-            if self._per_second:
-                await self._at_a_rate(client)
-            else:
-                await asyncio.gather(*(self._one_after_the_other(client) for _ in range(self._clients)))
-
-    async def _at_a_rate(self, client: httpx.AsyncClient) -> None:
-        began, tasks = time.monotonic(), []
-        for number in count():
-            await asyncio.sleep(max(0.0, began + number / self._per_second - time.monotonic()))
-            if self._over():
-                break
-            tasks.append(asyncio.create_task(self._buy(client, *self._wishes.next())))
-        await asyncio.gather(*tasks)
+            await asyncio.gather(*(self._one_after_the_other(client) for _ in range(self._clients)))
 
     async def _one_after_the_other(self, client: httpx.AsyncClient) -> None:
+        await self._turn()
         while not self._over():
             await self._buy(client, *self._wishes.next())
+            await self._turn()
+
+    async def _turn(self) -> None:
+        """Waits until the rate permits one more order; what was missed is not made up for."""
+        if self._every:
+            now = time.monotonic()
+            self._due = max(self._due + self._every, now)
+            await asyncio.sleep(self._due - now)
 
     def _over(self) -> bool:
         self._left -= 1

@@ -25,8 +25,11 @@ def deliver_again(books: Books, service: str) -> int:
 
 def change(books: Books, service: str, sql: str) -> int:
     """Runs a statement in the database of a service; gives how many rows it changed."""
-    on = _on_postgres if on_postgres(books.data) else _on_sqlite
-    return on(books, service, sql)
+    if books.server is not None:
+        return _on_server(books.server.replace("{service}", service), sql)
+    if on_postgres(books.data):
+        return _on_server(superuser_url(books.data, f"{PREFIX}{service}"), sql)
+    return _on_sqlite(books, service, sql)
 
 
 def _on_sqlite(books: Books, service: str, sql: str) -> int:
@@ -34,9 +37,9 @@ def _on_sqlite(books: Books, service: str, sql: str) -> int:
         return connection.execute(sql).rowcount
 
 
-def _on_postgres(books: Books, service: str, sql: str) -> int:
+def _on_server(url: str, sql: str) -> int:
     async def execute() -> int:
-        connection = await asyncpg.connect(superuser_url(books.data, f"{PREFIX}{service}"))
+        connection = await asyncpg.connect(url)
         try:
             return int((await connection.execute(sql)).split()[-1])
         finally:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from souk.testing.system import until
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 class Mailbox:

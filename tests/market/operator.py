@@ -15,7 +15,7 @@ import click
 from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
 from souk.admin.client import connection, operating
-from souk.cli.commands import breakers, ps
+from souk.admin.documents import breaker_document, breaker_state, process_document
 from souk.cli.root import cli
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.data.layout import DataLayout
@@ -49,7 +49,7 @@ class Operator:
         async def ask() -> list[dict[str, Any]]:
             async with operating(self.data) as fleet:
                 found = await fleet.ListProcesses(fleet_pb2.ListProcessesRequest(), timeout=LIMIT)
-                return [ps.document(process) for process in found.processes]
+                return [process_document(process) for process in found.processes]
 
         return asyncio.run(ask())
 
@@ -59,7 +59,7 @@ class Operator:
         async def ask() -> list[dict[str, Any]]:
             async with operating(self.data) as fleet:
                 found = await fleet.ListBreakers(fleet_pb2.ListBreakersRequest(), timeout=LIMIT)
-                return [breakers.document(one) for one in found.breakers if one.callee == callee]
+                return [breaker_document(one) for one in found.breakers if one.callee == callee]
 
         return asyncio.run(ask())
 
@@ -105,7 +105,7 @@ class Operator:
         async def close_breakers() -> None:
             async with operating(self.data) as fleet:
                 found = await fleet.ListBreakers(fleet_pb2.ListBreakersRequest(), timeout=LIMIT)
-                for callee in {one.callee for one in found.breakers if breakers.state(one) != "closed"}:
+                for callee in {one.callee for one in found.breakers if breaker_state(one) != "closed"}:
                     request = fleet_pb2.SetBreakerRequest(callee=callee, mode=fleet_pb2.BREAKER_MODE_CLOSED)
                     await fleet.SetBreaker(request, timeout=LIMIT)
 

@@ -21,7 +21,7 @@ from souk.discovery.registry import Instance
 from souk.kernel.addresses import LOOPBACK
 from souk.kernel.clock import SystemClock
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 NOISE = b"\xff\xfe\xfd not a message \x00\x01" * 40
 
 Answer = Callable[[Any], Awaitable[bytes]]

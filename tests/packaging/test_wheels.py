@@ -20,6 +20,17 @@ def run(*command: object, **more: object) -> str:
     return str(done.stdout)
 
 
+def make_environment(environment: Path, *wheels: Path) -> Path:
+    """Makes an environment with nothing but these wheels and what they need, and returns its programs' folder.
+
+    The pip that runs this installs into it: one of its own would take longer than the wheels.
+    """
+    run(sys.executable, "-m", "venv", "--without-pip", environment)
+    pip = (sys.executable, "-m", "pip", "--python", environment / "bin" / "python")
+    run(*pip, "install", "--quiet", "--no-compile", "--constraint", ROOT / "constraints.txt", *wheels)
+    return environment / "bin"
+
+
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheels") / "dist"
@@ -30,15 +41,12 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def order_alone(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    environment = tmp_path_factory.mktemp("clean") / "venv"
-    run(sys.executable, "-m", "venv", environment)
     needed = [
         wheel
         for name in ("souk_platform", "souk_marketplace_contracts", "souk_marketplace_order")
         for wheel in wheels.glob(f"{name}-*.whl")
     ]
-    run(environment / "bin" / "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", *needed)
-    return environment / "bin"
+    return make_environment(tmp_path_factory.mktemp("clean") / "venv", *needed)
 
 
 def test_only_order_is_installed(order_alone: Path) -> None:
@@ -72,7 +80,7 @@ def as_the_readme_says(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -
     blocks = re.findall(r"^```\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
     lines = [line.partition("#")[0] for block in blocks for line in block.splitlines() if "pip install" in line]
     assert lines
-    pinned = {**os.environ, "PATH": f"{environment / 'bin'}:{os.environ['PATH']}"}
+    pinned = {**os.environ, "PATH": f"{environment / 'bin'}:{os.environ['PATH']}", "PIP_NO_COMPILE": "1"}
     for line in lines:
         run("bash", "-c", line, cwd=wheels.parent, env={**pinned, "PIP_CONSTRAINT": str(ROOT / "constraints.txt")})
     return environment / "bin"
@@ -105,9 +113,7 @@ def test_the_client_is_typed_and_needs_nothing_else_of_ours(
 ) -> None:
     (wheel,) = wheels.glob("souk_client-*.whl")
     assert "souk_client/py.typed" in run(sys.executable, "-m", "zipfile", "--list", wheel)
-    environment = tmp_path_factory.mktemp("client") / "venv"
-    run(sys.executable, "-m", "venv", environment)
-    run(environment / "bin" / "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", wheel)
+    programs = make_environment(tmp_path_factory.mktemp("client") / "venv", wheel)
     shown = "print(souk_client.Client('http://a').url, *map(find_spec, ('souk', 'grpc')))"
     code = f"import souk_client; from importlib.util import find_spec; {shown}"
-    assert run(environment / "bin" / "python", "-c", code, cwd=environment).split() == ["http://a", "None", "None"]
+    assert run(programs / "python", "-c", code, cwd=programs).split() == ["http://a", "None", "None"]

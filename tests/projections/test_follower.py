@@ -19,7 +19,7 @@ LOG = EventStore()
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest) -> str | None:
-    return request.getfixturevalue("postgres_url") if request.param == "postgres" else None
+    return request.getfixturevalue("migrated_url") if request.param == "postgres" else None
 
 
 @pytest.fixture

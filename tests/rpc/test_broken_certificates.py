@@ -174,7 +174,7 @@ async def test_what_is_done_beside_calls_does_not_fail(
     await asyncio.sleep(0.3)
     assert not ready.done()
     await caller.mended()
-    await asyncio.wait_for(ready, 10)
+    await asyncio.wait_for(ready, 120)
     assert await caller.transport.date(caller.address, 1.0)
 
 

@@ -11,8 +11,8 @@ from souk.kernel.clock import SystemClock
 from souk.kernel.context import CallContext, Caller, acting_as, current, use
 from souk.kernel.errors import ConfigurationError, ForeignAwait, Outcome
 from souk.kernel.transaction_guard import guard
-from souk.rpc.call import Call, CallFailed, Invoke, Layer, Reply, failure_of, not_sent
-from souk.rpc.client.channel import Channel
+from souk.rpc.call import Call, CallFailed, Invoke, Layer, Pairs, Reply, failure_of, not_sent
+from souk.rpc.client.channel import Channel, UnaryUnary
 from souk.rpc.grpc.server import serve
 from souk.rpc.grpc.transport import GrpcTransport
 from souk.rpc.in_process.transport import InProcessTransport
@@ -237,6 +237,47 @@ class TestLayers:
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
+        await probe.Unary(pb.Ask(what="wait-for", notes=["cancelled k"]))
+
+
+async def answered(probe: ProbeStub, request: pb.Ask, timeout: float | None = None) -> tuple[pb.Answer, Pairs]:
+    unary = probe.Unary
+    assert isinstance(unary, UnaryUnary)
+    return await unary.answered(request, timeout)
+
+
+class TestAnswered:
+    """A call that is waited for at once, in the task of who makes it."""
+
+    async def test_it_is_what_awaiting_the_call_is(self, probe: ProbeStub) -> None:
+        with use(CallContext(caller=Caller("U-1"), deadline=SystemClock().monotonic() + 3)):
+            answer, trailing = await answered(probe, DESCRIBE, 1)
+        assert float(answer.seen["deadline"]) <= 1
+        assert (answer.seen["subject"], trailing) == ("U-1", ())
+
+    async def test_its_handler_has_a_task_and_a_context_of_its_own(self, probe: ProbeStub) -> None:
+        marking = pb.Ask(what="mark-context", key="marked")
+        seen = [(await answered(probe, marking))[0].seen for _ in range(2)]
+        assert [one["before"] for one in seen] == [seen[0]["before"]] * 2 != ["marked"] * 2
+        assert str(id(asyncio.current_task())) not in {one["task"] for one in seen}
+
+    async def test_metadata_after_the_answer_comes_with_it(self, probe: ProbeStub) -> None:
+        _, trailing = await answered(probe, pb.Ask(what="send-metadata"))
+        assert trailing == (("last", "2"), ("twice", "a"), ("twice", "b"))
+
+    async def test_a_failure_is_raised(self, probe: ProbeStub) -> None:
+        with pytest.raises(CallFailed) as raised:
+            await answered(probe, pb.Ask(what="abort"))
+        assert raised.value.code() is grpc.StatusCode.ABORTED
+        with guard(), pytest.raises(ForeignAwait):
+            await answered(probe, DESCRIBE)
+
+    async def test_cancelling_it_cancels_the_handler(self, probe: ProbeStub) -> None:
+        waiting = asyncio.create_task(answered(probe, pb.Ask(what="hang", key="k")))
+        await probe.Unary(pb.Ask(what="wait-for", notes=["began k"]))
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
         await probe.Unary(pb.Ask(what="wait-for", notes=["cancelled k"]))
 
 

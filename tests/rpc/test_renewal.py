@@ -86,7 +86,7 @@ async def test_what_is_unfinished_is_tried_again(
     told = [line for line in written.getvalue().splitlines() if "certificates" in line]
     assert len(told) == 1
     files.key.write_bytes(key)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while await shown(server, client) == before:
             await asyncio.sleep(0.1)
     assert await shown(server, client) == files.cert.read_text()

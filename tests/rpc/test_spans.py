@@ -20,6 +20,7 @@ from souk.rpc.grpc.transport import GrpcTransport
 from souk.rpc.in_process.transport import InProcessTransport
 from souk.rpc.server.dispatcher import Dispatcher
 from souk.rpc.transport import Transport
+from souk.telemetry.tracing.calling import CONNECT, GRPC, IN_PROCESS
 from souk.telemetry.tracing.span import Span
 from souk.testing.probe import probe_pb2 as pb
 from souk.testing.probe.probe_pb2 import DESCRIPTOR
@@ -31,20 +32,27 @@ CLOCK = SystemClock()
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 UNARY = "souktest.v1.Probe/Unary"
 SAFETY = 60.0
+SYSTEMS = {"in process": IN_PROCESS, "grpc": GRPC, "connect": CONNECT}
+STATE = "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"
 
 
 @dataclass
 class Traced:
-    """A probe, a transport to it, and what both ends record."""
+    """A probe, a transport to it, what that is in spans, and what both ends record."""
 
     transport: Transport
+    system: str
     spans: RecordedSpans
     probe: Probe = field(default_factory=Probe)
 
     def stub(self, *inner: Callable[[Invoke], Invoke]) -> ProbeStub:
         tracer = self.spans.tracer("order")
-        layers = [*standard_layers("probe", CLOCK, tracer=tracer, retry=Retry(now=CLOCK.monotonic())), *inner]
-        return ProbeStub(Channel(self.transport, tokens=tokens("test"), layers=layers, clock=CLOCK, tracer=tracer))
+        by = IN_PROCESS if self.system == IN_PROCESS else GRPC  # as a process knows it before it has chosen an instance
+        standard = standard_layers("probe", CLOCK, tracer=tracer, retry=Retry(now=CLOCK.monotonic()), system=by)
+        tokens_ = tokens("test")
+        return ProbeStub(
+            Channel(self.transport, tokens=tokens_, layers=[*standard, *inner], clock=CLOCK, tracer=tracer, system=by)
+        )
 
     async def of(self, kind: str) -> list[Span]:
         async with asyncio.timeout(SAFETY):
@@ -65,7 +73,7 @@ async def traced(request: pytest.FixtureRequest) -> AsyncIterator[Traced]:
         "grpc": grpc_transport,
         "connect": ConnectTransport(lambda: [connect.address], streams=grpc_transport),
     }
-    yield Traced(transports[request.param], spans, probe)
+    yield Traced(transports[request.param], SYSTEMS[request.param], spans, probe)
     for transport in transports.values():
         await transport.close()
     await server.stop(None)
@@ -83,11 +91,15 @@ async def test_a_call_is_two_spans_under_the_caller(traced: Traced) -> None:
     assert (server.service, server.name, server.trace_id, server.parent_id) == (
         "probe", UNARY, client.trace_id, client.span_id
     )  # fmt: skip
-    assert client.attributes == {
-        "rpc.system.name": "grpc",
-        "rpc.method": UNARY,
-        "rpc.response.status_code": "OK",
-    }
+    assert (
+        client.attributes
+        == server.attributes
+        == {
+            "rpc.system.name": traced.system,
+            "rpc.method": UNARY,
+            "rpc.response.status_code": "OK",
+        }
+    )
     assert answer.seen["traceparent"] == server.traceparent  # what the handler calls is under its own span
     assert not client.error
     assert not server.error
@@ -116,6 +128,32 @@ async def test_a_refusal_is_no_failure_of_the_callee(traced: Traced) -> None:
         "FAILED_PRECONDITION", "OUT_OF_STOCK", ""
     )  # fmt: skip
     assert (server.error, server.attributes["rpc.response.status_code"]) == ("", "FAILED_PRECONDITION")
+    assert server.attributes["souk.refusal"] == "OUT_OF_STOCK"
+    assert client.attributes["rpc.system.name"] == server.attributes["rpc.system.name"] == traced.system
+
+
+async def test_what_other_systems_say_of_the_trace_goes_on(traced: Traced) -> None:
+    with use(CallContext(traceparent=PARENT, tracestate=STATE)):
+        answer = await traced.stub().Unary(pb.Ask(what="metadata"))
+    (client,), (server,) = (await traced.of("CLIENT")), (await traced.of("SERVER"))
+    assert client.tracestate == server.tracestate == STATE
+    assert STATE in str(answer.seen)
+
+
+@pytest.mark.parametrize("hostile", ["a=1,a=2", "no member", ",".join(f"k{n}=1" for n in range(40))])
+async def test_a_malformed_state_of_a_caller_is_absent(traced: Traced, hostile: str) -> None:
+    await traced.stub().Unary(pb.Ask(what="echo"), metadata=(("traceparent", PARENT), ("tracestate", hostile)))
+    assert (await traced.of("SERVER"))[0].tracestate == ""
+
+
+async def test_a_call_that_is_refused_before_its_handler_is_recorded_with_the_reason(traced: Traced) -> None:
+    layers = standard_layers("probe", CLOCK, tracer=traced.spans.tracer("order"), retry=Retry(now=CLOCK.monotonic()))
+    stranger = ProbeStub(Channel(traced.transport, layers=layers, clock=CLOCK, tracer=traced.spans.tracer("order")))
+    with pytest.raises(CallFailed), use(CallContext(traceparent=PARENT)):
+        await stranger.Internal(pb.Ask(what="echo"))
+    (client,), (server,) = (await traced.of("CLIENT")), (await traced.of("SERVER"))
+    assert (server.parent_id, server.error, server.reason) == (client.span_id, "", "")
+    assert server.attributes["souk.refusal"] == "UNAUTHENTICATED"
 
 
 async def test_a_handler_that_fails_is_an_error_at_both_ends(traced: Traced) -> None:

@@ -111,7 +111,7 @@ async def make(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
     async def bench(clock: Clock) -> Bench:
         if request.param == "postgres":
             server: TemporaryPostgres = request.getfixturevalue("postgres_server")
-            database: Database = await PostgresDatabase.open(await server.create_database())
+            database: Database = await PostgresDatabase.open(await server.create_migrated())
         else:
             database = await SqliteDatabase.open(tmp_path / "shop.db", clock=clock)
         made.append(Bench(await Shop.open(tmp_path, database=database)))

@@ -10,7 +10,8 @@ import pytest
 
 from souk.saga.definition import Saga, Step
 from souk.saga.fault_points import fault_points
-from souk.testing.saga_crash import SCENARIOS
+from souk.saga.waits import receive, timer
+from souk.testing.saga_crash import SCENARIOS, WAITING_SCENARIOS
 
 POINTS = [
     *(f"place/started/{when}" for when in ("before", "after")),
@@ -24,6 +25,23 @@ POINTS = [
       for what in kinds
       for when in ("before", "after")),
 ]  # fmt: skip
+
+WAITS = [
+    *(f"place/approval/{what}/{when}" for what in ("delivered", "recorded") for when in ("before", "after")),
+    *(f"place/cooling off/recorded/{when}" for when in ("before", "after")),
+]
+WAITING_SAMPLE = [
+    "well:place/approval/delivered/after",
+    "well:place/reserve/recorded/after",
+    "early:place/started/before",
+    "silent:place/approval/recorded/before",
+]
+OPTIONS = [(), ("--wide",), ("--waiting",), ("--wide", "--waiting")]
+MATRIX = [
+    (scenario, options)
+    for options in OPTIONS
+    for scenario in (WAITING_SCENARIOS if "--waiting" in options else SCENARIOS)
+]
 
 SAMPLE = [
     "well:place/started/before",
@@ -58,6 +76,10 @@ def test_the_points_are_those_of_the_saga() -> None:
         rejected=_call,
     )
     assert fault_points(saga) == POINTS
+    waiting = Saga(
+        "place", receive("approval", limit=1.0), timer("cooling off", 1.0), Step("z", pivot=True), rejected=_call
+    )
+    assert [one for one in fault_points(waiting) if "/z/" not in one and "started" not in one] == WAITS
 
 
 def test_a_crash_leaves_nothing_half_done(tmp_path: Path) -> None:
@@ -70,6 +92,11 @@ def test_a_crash_among_steps_beside_each_other_leaves_nothing_half_done(tmp_path
     assert [result["case"] for result in results if result["violations"] or not result["struck"]] == [], results
 
 
+def test_a_crash_of_a_saga_that_waits_leaves_nothing_half_done(tmp_path: Path) -> None:
+    results = lives(tmp_path, WAITING_SAMPLE, "--waiting")
+    assert [result["case"] for result in results if result["violations"] or not result["struck"]] == [], results
+
+
 def test_a_participant_that_is_not_idempotent_is_found_out(tmp_path: Path) -> None:
     for result in lives(tmp_path, ["well:place/charge/do/after", "declined:place/reserve/undo/after"], "--forgetful"):
         assert result["struck"]
@@ -77,19 +104,21 @@ def test_a_participant_that_is_not_idempotent_is_found_out(tmp_path: Path) -> No
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("options", [(), ("--wide",)])
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize(("scenario", "options"), MATRIX)
 def test_a_crash_anywhere_leaves_nothing_half_done(tmp_path: Path, scenario: str, options: tuple[str, ...]) -> None:
-    results = lives(tmp_path, [f"{scenario}:{point}" for point in POINTS], *options)
+    points = [*POINTS, *WAITS] if "--waiting" in options else POINTS
+    results = lives(tmp_path, [f"{scenario}:{point}" for point in points], *options)
     assert [result for result in results if result["violations"]] == []
-    assert sum(result["struck"] for result in results) >= len(POINTS) // 2
+    assert sum(result["struck"] for result in results) >= (len(POINTS) // 2 if scenario in SCENARIOS else 6)
 
 
 @pytest.mark.full
-def test_every_point_is_struck_in_some_scenario(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", OPTIONS)
+def test_every_point_is_struck_in_some_scenario(tmp_path: Path, options: tuple[str, ...]) -> None:
+    points = {*POINTS, *WAITS} if "--waiting" in options else set(POINTS)
     struck = set[str]()
-    for number, scenario in enumerate(SCENARIOS):
-        missing = [f"{scenario}:{point}" for point in POINTS if point not in struck]
-        results = lives(tmp_path / str(number), missing) if missing else []
+    for number, scenario in enumerate(WAITING_SCENARIOS if "--waiting" in options else SCENARIOS):
+        missing = [f"{scenario}:{point}" for point in sorted(points - struck)]
+        results = lives(tmp_path / str(number), missing, *options) if missing else []
         struck |= {result["case"].split(":", 1)[1] for result in results if result["struck"]}
-    assert struck == set(POINTS)
+    assert struck == points

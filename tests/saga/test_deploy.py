@@ -1,4 +1,5 @@
-"""A definition changes while 100 runs are open: the check refuses, and with a second version all of them end."""
+"""A definition changes while 100 runs are open, half of which wait for a message: the check refuses, and with a second
+version all of them end."""
 
 import asyncio
 from pathlib import Path
@@ -10,6 +11,7 @@ from souk.kernel.clock import SystemClock
 from souk.saga.definition import Saga, SagaRef, Step
 from souk.saga.runner import SagaOutcome, SagaRunner, SagaSettings
 from souk.saga.versions import SagaVersions
+from souk.saga.waiting.saga_message import MessageFate
 from souk.testing.saga_suite import PATIENCE, VANISH, Shop, violations
 
 CLOCK = SystemClock()
@@ -26,14 +28,19 @@ def second(shop: Shop, version: int) -> Saga:
 
 
 async def test_show_4(tmp_path: Path) -> None:
-    shop = await Shop.open(tmp_path)
+    shop = await Shop.open(tmp_path, approval=3_600.0)
     shop.bank.does.extend([VANISH] * RUNS)
     first = SagaRunner(shop.database, [shop.saga()], CLOCK, "first", SagaSettings(pause=30.0), service="shop")
+    work = asyncio.create_task(first.run())
     old = [await shop.start(first, f"O-{number}") for number in range(RUNS)]
-    async with asyncio.timeout(PATIENCE):
-        while sum(what == "do" for what, _ in shop.bank.calls) < RUNS:
+    approved, waiting = old[: RUNS // 2], old[RUNS // 2 :]
+    for ref in approved:
+        await shop.deliver(first, ref.subject, message_id=ref.subject)
+    async with asyncio.timeout(6 * PATIENCE):
+        while len(shop.bank.calls) < len(approved) or (await first.counts()).get(("place", "waiting")) != len(waiting):
             await asyncio.sleep(0.01)
-    await first.close()
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
     desk = DatabaseDesk(ProcessSagas({"shop": shop.database}), at_work=False)
 
     changed = await compare(desk, {"shop": SagaVersions([second(shop, 1)])})
@@ -47,6 +54,9 @@ async def test_show_4(tmp_path: Path) -> None:
     await after.require_compatible()
     work = asyncio.create_task(after.run())
     new = [await shop.start(after, f"N-{number}") for number in range(RUNS)]
+    for ref in waiting:
+        delivery = await shop.deliver(after, ref.subject, message_id=ref.subject)
+        assert (delivery.fate, delivery.ref) == (MessageFate.TAKEN, ref)
     for ref in (*old, *new):
         progress = await after.wait_ended(ref, CLOCK.monotonic() + 6 * PATIENCE)
         assert progress.outcome is SagaOutcome.COMMITTED

@@ -3,16 +3,18 @@
 from collections import Counter
 
 import pytest
+from google.protobuf.wrappers_pb2 import StringValue
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from souk.kernel.errors import Outcome
+from souk.kernel.errors import DomainError, Outcome
 from souk.kernel.state_machine import IllegalTransition
 from souk.saga import machine
 from souk.saga.definition import Refusal, Saga, Step, parallel
 from souk.saga.run import Decision, Run, StepAnswer
 from souk.saga.states import RUN, STEP, Phase, StepEvent, StepState, diagram
+from souk.saga.waits import receive, timer
 from tests.properties import examples
 
 DONE, REFUSED = StepAnswer(Outcome.DONE, b"result"), StepAnswer(Outcome.REFUSED, refusal=Refusal("b", "NO", final=True))
@@ -26,17 +28,33 @@ async def _call(*_: object) -> None:
     """Stands for a participant."""
 
 
-def saga(*, pivot: int = 2, undo: bool = True, wide: bool = False) -> Saga:
-    """Makes a saga of the steps a, b (whose undo is not waited for), local c, and d; a `wide` one has a beside b."""
+def not_no(body: bytes) -> None:
+    """Refuses a message that says no."""
+    if body == b"no":
+        raise DomainError("NO", "no means no")
+
+
+def saga(*, pivot: int = 2, undo: bool = True, wide: bool = False, waits: bool = False, goes_on: bool = False) -> Saga:
+    """Makes a saga of the steps a, b (whose undo is not waited for), local c, and d; a `wide` one has a beside b.
+
+    One that `waits` has a wait for a message before c, and one for a time after it.
+    """
     taken_back = _call if undo else None
     first = (
         Step("a", do=_call, undo=taken_back, pivot=pivot == 0),
         Step("b", do=_call, undo=taken_back, outcome_waits=False, pivot=pivot == 1),
     )
+    message: tuple[Step, ...] = ()
+    if waits:
+        may_refuse = pivot > 1 and not goes_on
+        instead = None if may_refuse else StringValue(value="nobody minds")
+        message = (receive("m", limit=1.0, otherwise=instead, check=not_no if pivot > 1 else None),)
     return Saga(
         "s",
         *(parallel(*first) if wide else first),
+        *message,
         Step("c", record=_call, pivot=pivot == 2),
+        *([timer("t", 1.0)] if waits else []),
         Step("d", do=_call, pivot=pivot == 3),
         rejected=_call,
     )
@@ -199,12 +217,68 @@ def test_every_state_but_the_last_ones_has_a_way_on() -> None:
         assert any(STEP.allows(state, event) for event in StepEvent), state
 
 
+def wait(message: bytes | None, *, due: bool, of: Saga, late: bool = False) -> Decision:
+    """Wakes a run that has done a and b, and waits."""
+    run = play(DONE, DONE, of=of).run
+    assert states(run) == "done done awaiting waiting waiting waiting"
+    return machine.woken(of, run, 2, message, due=due, late=late)
+
+
+def test_a_wait_ends_by_its_message_or_by_its_time_and_by_nothing_else() -> None:
+    of, goes_on = saga(waits=True), saga(waits=True, goes_on=True)
+    waiting = play(DONE, DONE, of=of).run
+    assert (waiting.active, waiting.awaiting, waiting.to_do) == (False, 2, ())
+    assert wait(None, due=False, of=of) == Decision(waiting)
+    for due in (False, True):
+        taken = wait(b"yes", due=due, of=of)
+        assert states(taken.run) == "done done done done awaiting waiting"
+        assert (taken.run.phase, taken.records, taken.run.steps[2].result) == (Phase.COMMITTED, (2, 3), b"yes")
+    over = wait(None, due=True, of=of)
+    assert states(over.run) == "undoing undoing refused waiting waiting waiting"
+    assert over.run.refusal is not None
+    assert (over.run.refusal.step, over.run.refusal.reason) == ("m", "NO_MESSAGE")
+    instead = wait(None, due=True, of=goes_on)
+    assert StringValue.FromString(instead.run.steps[2].result).value == "nobody minds"
+    refused = wait(b"no", due=False, of=of)
+    assert refused.run.refusal == Refusal("m", "NO", "no means no", final=True)
+
+
+def test_a_timer_ends_by_its_time_alone() -> None:
+    of = saga(waits=True)
+    run = wait(b"yes", due=False, of=of).run
+    assert machine.woken(of, run, 4, None, due=False, late=True) == Decision(run)
+    assert states(machine.woken(of, run, 4, None, due=True, late=True).run) == "done done done done done trying"
+
+
+def test_no_wait_begins_after_the_deadline() -> None:
+    of = saga(waits=True)
+    late = machine.answered(of, play(DONE, of=of).run, 1, DONE, late=True)
+    assert states(late.run) == "undoing undoing waiting waiting waiting waiting"
+
+
+def test_a_step_that_waits_is_resolved_and_turned_back() -> None:
+    of = saga(waits=True)
+    run = play(DONE, DONE, of=of).run
+    assert machine.resolved(of, run, "", late=False).run.phase is Phase.COMMITTED
+    assert machine.resolved(of, run, "a", late=False) == Decision(run)
+    assert states(machine.compensated(of, run, "a ticket").run) == "undoing undoing undone waiting waiting waiting"
+    parked = machine.not_recorded(of, run, 2, "a hook fails", tries=1).run
+    assert (parked.parked, parked.active, states(machine.retried(parked))) == (True, False, states(run))
+
+
 class SagaHistory(RuleBasedStateMachine):
     """Any history of answers, deadlines, take-overs and operators keeps the promises."""
 
-    @initialize(pivot=st.sampled_from([0, 1, 2, 3]), undo=st.booleans(), wide=st.booleans())
-    def begin(self, pivot: int, undo: bool, wide: bool) -> None:
-        self.saga = saga(pivot=pivot, undo=undo, wide=wide and pivot > 1)
+    @initialize(
+        pivot=st.sampled_from([0, 1, 2, 3]),
+        undo=st.booleans(),
+        wide=st.booleans(),
+        waits=st.booleans(),
+        goes_on=st.booleans(),
+    )
+    def begin(self, pivot: int, undo: bool, wide: bool, waits: bool = False, goes_on: bool = False) -> None:
+        self.saga = saga(pivot=pivot, undo=undo, wide=wide and pivot > 1, waits=waits, goes_on=goes_on)
+        self.woken: set[int] = set()
         self.rejections = self.ends = 0
         self.records: list[int] = []
         self.may_have_happened: set[int] = set()
@@ -237,6 +311,44 @@ class SagaHistory(RuleBasedStateMachine):
     def answer_after_another_turned_it_back(self, index: int, outcome: Outcome) -> None:
         answer = StepAnswer(outcome, b"r", Refusal("b", "NO", final=True))
         assert machine.answered(self.saga, self.run, index, answer, late=False) == Decision(self.run)
+
+    @precondition(lambda self: self.run.awaiting is not None)
+    @rule(message=st.sampled_from([None, None, b"yes", b"no"]), due=st.booleans(), late=st.booleans())
+    def wake(self, message: bytes | None, due: bool, late: bool) -> None:
+        index = self.run.awaiting
+        assert index is not None
+        timed = not (wait := self.saga.steps[index].wait) or not wait.message
+        decision = machine.woken(self.saga, self.run, index, None if timed else message, due=due, late=late)
+        came = message is not None and not timed
+        assert (decision == Decision(self.run)) is not (came or due)
+        if came or due:
+            self.woken.add(index)
+        self.take(decision)
+
+    @precondition(lambda self: self.run.to_do or self.run.awaiting is not None)
+    @rule()
+    def a_hook_fails(self) -> None:
+        index = self.run.to_do[0] if self.run.to_do else self.run.awaiting
+        assert index is not None
+        if self.saga.steps[index].wait is None:
+            self.may_have_happened.add(index)
+        self.take(machine.not_recorded(self.saga, self.run, index, "a hook fails", tries=1))
+
+    @precondition(lambda self: self.run.parked or self.run.awaiting is not None)
+    @rule(data=st.data(), late=st.booleans())
+    def operator_resolves(self, data: st.DataObject, late: bool) -> None:
+        step = data.draw(st.sampled_from(["", *(step.name for step in self.saga.steps)]))
+        for index, was in enumerate(self.run.steps):
+            if step not in ("", self.saga.steps[index].name):
+                continue
+            if was.state is StepState.UNDO_PARKED:
+                self.may_have_happened.discard(index)
+                del self.undos_sent[index]
+            elif was.state is StepState.PARKED:
+                self.may_have_happened.add(index)
+            elif was.state in (StepState.AWAITING, StepState.WAIT_PARKED):
+                self.woken.add(index)
+        self.take(machine.resolved(self.saga, self.run, step, late=late))
 
     @precondition(lambda self: self.run.phase is Phase.RUNNING)
     @rule()
@@ -282,7 +394,15 @@ class SagaHistory(RuleBasedStateMachine):
 
     @invariant()
     def it_is_never_forgotten(self) -> None:
-        assert self.run.ended or self.run.active or self.run.parked
+        assert self.run.ended or self.run.active or self.run.parked or self.run.awaiting is not None
+
+    @invariant()
+    def a_run_that_waits_does_nothing_else_and_no_wait_ends_by_itself(self) -> None:
+        if self.run.awaiting is not None:
+            assert not self.run.active
+            assert self.run.phase in (Phase.RUNNING, Phase.COMMITTED)
+        done = {index for index, step in enumerate(self.run.steps) if step.state is StepState.DONE}
+        assert {index for index in done if self.saga.steps[index].wait is not None} <= self.woken
 
     @invariant()
     def an_undo_is_parked_by_the_tries_that_were_sent_and_by_no_others(self) -> None:

@@ -2,20 +2,24 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from souk.kernel.clock import SystemClock
+from souk.kernel.clock import MICROSECONDS, SystemClock
 from souk.saga.definition import SagaRef
 from souk.saga.operator.actions import ActionEffect, ActionRequest, RunAction, act
 from souk.saga.operator.run_filter import RunFilter
 from souk.saga.operator.run_records import RunRecord, actions_of, find_runs
+from souk.saga.run import StepRun
 from souk.saga.runner import SagaOutcome, SagaRunner, SagaSettings
+from souk.saga.states import StepState
+from souk.saga.step_rows import MOST_TRIES, step_values
 from souk.store.postgres.database import PostgresDatabase
-from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
-from souk.testing.saga_suite import PATIENCE, REFUSE, VANISH, Shop, violations
+from souk.testing.postgres import TemporaryPostgres
+from souk.testing.saga_suite import LOST, PATIENCE, REFUSE, VANISH, Shop, violations
 
 CLOCK = SystemClock()
 QUICK = SagaSettings(lease=0.3, claim=0.02, poll=0.02, pause=0.002, longest_pause=0.01, park_after=2)
@@ -27,7 +31,7 @@ async def shop(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
     database = None
     if request.param == "postgres":
         server: TemporaryPostgres = request.getfixturevalue("postgres_server")
-        database = await PostgresDatabase.open(await server.create_database())
+        database = await PostgresDatabase.open(await server.create_migrated())
     shop = await Shop.open(tmp_path, database=database)
     yield shop
     await shop.close()
@@ -169,6 +173,33 @@ async def test_a_parked_step_that_was_done_by_hand_is_resolved(shop: Shop, runne
     progress = await runner.wait_ended(REF, CLOCK.monotonic() + PATIENCE)
     assert (progress.outcome, progress.ended, progress.parked) == (SagaOutcome.COMMITTED, True, False)
     assert (await shop.story())[-1] == "ended"
+
+
+async def test_every_change_of_a_step_is_kept(shop: Shop, runner: SagaRunner) -> None:
+    shop.bank.does += [LOST, REFUSE]
+    shop.stock.undoes.append(VANISH)
+    await shop.start(runner)
+    await at_rest(shop, runner, SagaOutcome.REJECTED)
+    (run,) = await shop.database.read(partial(find_runs, wanted=RunFilter("all"), limit=1, changes=True))
+    seen = {step.name: [(one.state.value, one.tries) for one in step.changes] for step in run.steps}
+    assert seen["reserve"] == [("trying", 0), ("done", 1), ("undoing", 0), ("undoing", 1), ("undone", 2)]
+    assert seen["charge"][:3] == [("trying", 0), ("doubtful", 1), ("undoing", 0)]
+    notes = {step.name: [one.note for one in step.changes if one.note] for step in run.steps}
+    assert notes["reserve"] == ["UNAVAILABLE"]
+    for step in run.steps:
+        times = [one.at for one in step.changes]
+        assert times == sorted(times)
+        assert step.changes[-1].state is step.state
+        assert abs(step.changes[-1].at - step.changed_at) < MICROSECONDS
+    (plain,) = await found(shop, RunFilter("all"))
+    assert [step.changes for step in plain.steps] == [()] * len(plain.steps), "only if they are asked for"
+
+
+async def test_the_history_of_a_step_has_a_limit(shop: Shop) -> None:
+    before = StepRun(StepState.UNDOING, MOST_TRIES)
+    assert step_values("reserve", replace(before, tries=MOST_TRIES + 1), before)[-1] == ""
+    ended = step_values("reserve", StepRun(StepState.UNDO_PARKED, MOST_TRIES + 1, note="TWO\nLINES"), before)
+    assert ended[-1] == f"undo_parked {MOST_TRIES + 1} TWO LINES"
 
 
 async def test_runs_are_found_by_what_is_known_of_them(shop: Shop, runner: SagaRunner) -> None:

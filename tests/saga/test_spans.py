@@ -16,6 +16,7 @@ from souk.testing.saga_suite import LOST, REFUSE, Shop
 CLOCK = SystemClock()
 QUICK = SagaSettings(lease=0.3, claim=0.02, poll=0.02, pause=0.002, longest_pause=0.01)
 REQUEST = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+STATE = "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"
 SAFETY = 60.0
 
 
@@ -86,7 +87,7 @@ async def test_after_a_crash_the_saga_goes_on_in_the_same_trace(shop: Shop) -> N
     shop.bank.does.append(hanging)
     before, after = RecordedSpans(), RecordedSpans()
     first = runner_of(shop, before, "A")
-    with use(CallContext(traceparent=REQUEST)):
+    with use(CallContext(traceparent=REQUEST, tracestate=STATE)):
         ref = await shop.start(first)
     async with asyncio.timeout(SAFETY):
         while not shop.bank.calls:
@@ -103,4 +104,43 @@ async def test_after_a_crash_the_saga_goes_on_in_the_same_trace(shop: Shop) -> N
     assert resumed.attributes["souk.saga.resumed"] is True
     assert (resumed.trace_id, resumed.parent_id) == (REQUEST[3:35], REQUEST[36:52])
     assert list(by_name(after)) == ["step charge", "step ship", "saga place"]
-    assert {one.trace_id for one in (*before.ended, *after.ended)} == {REQUEST[3:35]}
+    assert {(one.trace_id, one.tracestate) for one in (*before.ended, *after.ended)} == {(REQUEST[3:35], STATE)}
+    called = [one.tracestate for participant in (shop.stock, shop.bank) for one in participant.contexts]
+    assert called == [STATE] * 3  # the bank was asked again by the second
+
+
+WEBHOOK = "00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbb-01"
+
+
+async def test_a_woken_run_is_linked_to_the_trace_of_its_message(tmp_path: Path) -> None:
+    shop = await Shop.open(tmp_path, approval=3_600.0)
+    spans = RecordedSpans()
+    runner = runner_of(shop, spans, "A")
+    work = asyncio.create_task(runner.run())
+    with use(CallContext(traceparent=REQUEST)):
+        ref = await shop.start(runner)
+    with use(CallContext(traceparent=WEBHOOK)):
+        await shop.deliver(runner)
+    assert (await runner.wait_ended(ref, CLOCK.monotonic() + SAFETY)).outcome is SagaOutcome.COMMITTED
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    await shop.close()
+    first, by_message, by_time = by_name(spans)["saga place"]
+    assert [one.links for one in (first, by_message, by_time)] == [(), (WEBHOOK,), ()]
+    woken_by = [one.attributes.get("souk.saga.woken_by") for one in (first, by_message, by_time)]
+    assert woken_by == [None, "message", "time"]
+    assert {one.trace_id for one in spans.ended} == {REQUEST[3:35]}
+    assert "souk.saga.resumed" not in by_message.attributes
+
+
+async def test_a_later_attempt_is_linked_to_the_one_before_it(shop: Shop) -> None:
+    shop.bank.does.append(REFUSE)
+    spans = RecordedSpans()
+    assert await run(shop, spans) is SagaOutcome.REJECTED
+    runner = runner_of(shop, spans, "A")
+    with use(CallContext(traceparent=WEBHOOK)):
+        ref = await shop.start(runner, attempt=2)
+    assert (await runner.wait_ended(ref, CLOCK.monotonic() + SAFETY)).outcome is SagaOutcome.COMMITTED
+    await runner.close(SAFETY)
+    before, after = by_name(spans)["saga place"]
+    assert (before.links, after.links, after.trace_id) == ((), (REQUEST,), WEBHOOK[3:35])

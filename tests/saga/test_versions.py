@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
-from souk.saga import parked
 from souk.saga.definition import Saga, SagaRef, Step
+from souk.saga.operator import parked
 from souk.saga.runner import SagaOutcome, SagaRunner, SagaSettings
 from souk.saga.versions import SagaVersions
 from souk.store.database import Transaction
@@ -29,7 +29,7 @@ async def shop(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
     database = None
     if request.param == "postgres":
         server: TemporaryPostgres = request.getfixturevalue("postgres_server")
-        database = await PostgresDatabase.open(await server.create_database())
+        database = await PostgresDatabase.open(await server.create_migrated())
     shop = await Shop.open(tmp_path, database=database)
     yield shop
     await shop.close()

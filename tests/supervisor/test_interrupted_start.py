@@ -4,8 +4,8 @@ import asyncio
 import os
 import signal
 
+from souk.runtime.process.child_process import ChildProcess
 from souk.runtime.process.command import Command
-from souk.supervisor.child_process import ChildProcess
 
 MOMENTS = 40
 APART = 0.001

@@ -15,6 +15,7 @@ from souk.testing.processes import run_now
 from souk.testing.system import fleet, until
 
 PATIENCE = 120
+pytestmark = [pytest.mark.full, pytest.mark.xdist_group("routes file")]
 
 
 class Here(BaseHTTPRequestHandler):
@@ -36,7 +37,6 @@ def loads(data: Path, why: str) -> list[str]:
     return [name for name, line in lines if line["event"] == "routes file loaded" and line["why"] == why]
 
 
-@pytest.mark.full
 def test_every_gateway_of_a_fleet_reads_the_file_again(tmp_path: Path) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Here)
     Thread(target=server.serve_forever, daemon=True).start()
@@ -83,7 +83,6 @@ def test_a_system_does_not_start_with_a_wrong_file_and_says_the_line(tmp_path: P
         assert lines[1].startswith(f"{path}:4:7: there is no upstream 'nowhere'")
 
 
-@pytest.mark.full
 def test_a_gateway_that_dies_while_the_file_is_wrong_comes_back_once_it_is_right(tmp_path: Path) -> None:
     path = tmp_path / "routes.yaml"
     path.write_text("routes: {/a: 'http://127.0.0.1:1'}\n")

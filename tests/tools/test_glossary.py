@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 GLOSSARY = ROOT / "docs" / "glossary.md"
 _NAME = re.compile(r"`([A-Za-z_]\w*)`")
+pytestmark = pytest.mark.xdist_group("the code")  # is parsed once
 
 
 def rows() -> list[list[str]]:

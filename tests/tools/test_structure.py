@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MOST_FILES = 16
+pytestmark = pytest.mark.xdist_group("the code")  # is parsed once
 
 
 def _load() -> ModuleType:

@@ -20,6 +20,7 @@ from souk.saga.store import SagaProgress
 from souk.store.database import Transaction
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.postgres.database import PostgresDatabase
+from souk.telemetry.tracing.tracer import Tracer
 from souk.testing.postgres import TemporaryPostgres
 from souk.two_phase_commit.coordinator import TwoPhaseCoordinator
 from souk.two_phase_commit.definition import AtomicAction, Branch
@@ -126,11 +127,11 @@ class Town:
 
         return AtomicAction("pay", branch(self.left), branch(self.right), decided=decided, aborted=aborted, ended=ended)
 
-    def coordinator(self, *dies_at: str, owner: str = "one") -> TwoPhaseCoordinator:
+    def coordinator(self, *dies_at: str, owner: str = "one", tracer: Tracer | None = None) -> TwoPhaseCoordinator:
         """Makes a coordinator; it dies at the first of these fault points that it reaches."""
         faults = Faults(dict.fromkeys(dies_at, 0), strike=self._die) if dies_at else INERT
         made = TwoPhaseCoordinator(
-            self.database, [self.action()], SystemClock(), owner, FAST, faults, service="coordinator"
+            self.database, [self.action()], SystemClock(), owner, FAST, faults, service="coordinator", tracer=tracer
         )
         self.open.append(made)
         return made

@@ -1,9 +1,9 @@
 // The callee's side of a call: who calls, under which trace, and how what a handler throws is answered.
 
-import { status } from '@grpc/grpc-js';
+import { Metadata, status } from '@grpc/grpc-js';
 import { CALLER_KEY, CallerTokenRefused } from './caller_tokens.js';
 import { within } from './context.js';
-import { Refusal, unauthenticated } from './refusals.js';
+import { Refusal, Undecided, unauthenticated } from './refusals.js';
 
 const DEFAULT_TIME = 30_000;
 
@@ -16,14 +16,27 @@ export class Admission {
     Object.assign(this, { tokens, statuses, log });
   }
 
-  /** Lets services of this installation call `work`, and nobody else: ACCESS_INTERNAL. */
+  /** Lets services of this installation call `work`, and nobody else: ACCESS_INTERNAL, where any service may. */
   internal(work) {
+    return this.method(() => {}, (request, caller) => work(request, caller.service));
+  }
+
+  /**
+   * Lets a service of this installation call `work(request, caller, trailer)` if `check(caller, request)` throws no
+   * Refusal; what `work` sets in `trailer` goes with the answer.
+   */
+  method(check, work) {
     return (call, answer) => {
       const [traceparent = ''] = call.metadata.get('traceparent');
       const wanted = Number(call.getDeadline());
       const deadline = Number.isFinite(wanted) ? wanted : Date.now() + DEFAULT_TIME;
-      const served = within({ traceparent, deadline }, () => this.#serve(call, work));
-      served.then((reply) => answer(null, reply), (error) => answer(error));
+      const trailer = new Metadata();
+      const checked = (request, caller) => {
+        check(caller, request);
+        return work(request, caller, trailer);
+      };
+      const served = within({ traceparent, deadline }, () => this.#serve(call, checked));
+      served.then((reply) => answer(null, reply, trailer), (error) => answer(error));
     };
   }
 
@@ -31,9 +44,8 @@ export class Admission {
     this.running++;
     try {
       const [token = ''] = call.metadata.get(CALLER_KEY);
-      // Both methods of this service name every service among their callers.
       const caller = token && this.tokens.verify(token, call.getPath());
-      if (!caller) throw unauthenticated();
+      if (!caller?.service) throw unauthenticated();
       return await work(call.request, caller);
     } catch (error) {
       if (error instanceof CallerTokenRefused) {
@@ -41,6 +53,11 @@ export class Admission {
         throw this.statuses.of(new Refusal(status.UNAVAILABLE, 'CALLER_TOKEN_REFUSED', error.message), 'souk');
       }
       if (error instanceof Refusal) throw this.statuses.of(error);
+      if (error instanceof Undecided) {
+        const why = (error.cause ?? error).message;
+        this.log.warning('a call could not be answered now', { method: call.getPath(), code: error.code, why });
+        throw { code: error.code, details: error.message };
+      }
       this.log.error('a call failed', { method: call.getPath(), error: error.name, code: error.code });
       throw { code: status.UNKNOWN, details: '' }; // what went wrong in here is nobody else's business
     } finally {

@@ -28,7 +28,7 @@ export class CallerTokens {
     return body + this.#mac(body);
   }
 
-  /** The service that is calling `method` of this one. Throws CallerTokenRefused. */
+  /** Who is calling `method` of this service: { service, subject, roles }. Throws CallerTokenRefused. */
   verify(token, method) {
     const body = token.slice(0, -MAC);
     const given = Buffer.from(token.slice(-MAC));
@@ -36,14 +36,14 @@ export class CallerTokens {
     if (given.length !== right.length || !timingSafeEqual(given, right)) {
       throw new CallerTokenRefused('the caller token is not signed with the secret of this installation');
     }
-    const [, , , service, audience, its, issued, expires] = JSON.parse(Buffer.from(body, 'base64url'));
+    const [subject, roles, , service, audience, its, issued, expires] = JSON.parse(Buffer.from(body, 'base64url'));
     if (audience !== this.service || its !== method) {
       throw new CallerTokenRefused(`the caller token is for ${its} of ${audience}`);
     }
     const now = this.now();
     if (issued / 1_000 - now > TOLERANCE) throw new CallerTokenRefused('the caller token was issued in the future');
     if (now - expires / 1_000 >= TOLERANCE) throw new CallerTokenRefused('the caller token has expired');
-    return service;
+    return { service, subject, roles };
   }
 
   #mac(body) {

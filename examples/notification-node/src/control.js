@@ -11,7 +11,7 @@ export async function controlling(path, contracts, settings, traffic, away) {
   const rate = new RequestRate(traffic);
   const getStatus = (call, answer) =>
     answer(null, {
-      service: 'notification',
+      service: settings.service,
       instance: settings.instance,
       version: settings.version,
       pid: process.pid,

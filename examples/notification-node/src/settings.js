@@ -11,19 +11,25 @@ const LEVELS = ['debug', 'info', 'warning', 'error'];
 /** A setting that does not fit, said in one line. */
 export class ConfigurationError extends Error {}
 
-/** What is set, as one frozen value; raises ConfigurationError. `drain` is in milliseconds. */
-export function settingsOf(environment) {
+/**
+ * What is set, as one frozen value; raises ConfigurationError. `drain` is in milliseconds. In a mesh `sidecar` is where
+ * all calls go, and `advertise` where others call: at the sidecar, too, which calls `address`.
+ */
+export function settingsOf(environment, service = SERVICE) {
   const given = (name, otherwise) => environment[`SOUK_${name}`] || otherwise;
   const data = resolve(given('DATA', 'var/souk'));
-  const instance = given('INSTANCE', `${SERVICE}-${randomBytes(6).toString('hex')}`);
+  const instance = given('INSTANCE', `${service}-${randomBytes(6).toString('hex')}`);
   return Object.freeze({
-    folder: join(data, SERVICE),
+    service,
+    folder: join(data, service),
     address: addressOf(given, data, instance),
     instance,
     version: given('VERSION', ''),
     zone: given('ZONE', ''),
     weight: number('WEIGHT', given('WEIGHT', '1'), 1, 1_000),
     registry: registryOf(given('REGISTRY', ''), data),
+    sidecar: given('SIDECAR', ''),
+    advertise: given('ADVERTISE', ''),
     control: given('CONTROL', ''),
     drain: number('DRAIN', given('DRAIN', '20'), 0, 9_999) * 1_000,
     logLevel: oneOf('LOG_LEVEL', given('LOG_LEVEL', 'info'), LEVELS),
@@ -73,7 +79,8 @@ function secretOf(text, data) {
   throw new ConfigurationError("the installation's secret must have at least 32 octets");
 }
 
-function number(name, text, least, most) {
+/** A number within limits; raises ConfigurationError. */
+export function number(name, text, least, most) {
   const value = Number(text);
   if (text.trim() && value >= least && value <= most) return value;
   throw new ConfigurationError(`SOUK_${name}: ${JSON.stringify(text)} must be ${least} to ${most}`);

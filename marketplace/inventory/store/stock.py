@@ -4,18 +4,19 @@ import json
 from collections.abc import Sequence
 
 from marketplace.inventory.domain import MAX_PIECES, Adjustment, Item, Move, Reservation, State
-from souk.sdk import Row, Transaction
+from souk.sdk import Row, Transaction, history_line
 
 _INSERT = """
-    INSERT INTO reservations (key, order_id, items, state, expires_at, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (key) DO NOTHING
+    INSERT INTO reservations (key, order_id, items, state, expires_at, created_at, history)
+    VALUES ($1, $2, $3, $4, $5, $6, {line}) ON CONFLICT (key) DO NOTHING
 """
 _FIND = "SELECT key, order_id, items, state, expires_at FROM reservations WHERE key = $1"
-_UPDATE = "UPDATE reservations SET state = $2, expires_at = $3 WHERE key = $1"
-_PASS_ON = "UPDATE reservations SET state = $3 WHERE key = $1 AND state = $2"
+_UPDATE = "UPDATE reservations SET state = $2, expires_at = $3, history = history || {line} WHERE key = $1"
+_PASS_ON = "UPDATE reservations SET state = $3, history = history || {line} WHERE key = $1 AND state = $2"
 _LAPSED = """
     SELECT key FROM reservations WHERE state = 'reserved' AND expires_at <= $1 ORDER BY expires_at LIMIT $2
 """
+_OPEN = "SELECT count(*) AS open FROM reservations WHERE state = 'reserved'"
 _AVAILABLE = "SELECT available FROM stock WHERE product_id = $1"
 _HOLD = """
     UPDATE stock SET available = available - $2, reserved = reserved + $2
@@ -59,7 +60,7 @@ class StockStore:
         It waits for a concurrent insert of the same key to end.
         """
         inserted = await tx.execute(
-            _INSERT,
+            _INSERT.format(line=_line(tx, "$4")),
             reservation.key,
             reservation.order_id,
             _to_text(reservation.items),
@@ -77,7 +78,7 @@ class StockStore:
 
     async def update(self, tx: Transaction, key: str, state: State, expires_at: int) -> None:
         """Records the state and the expiry of a reservation."""
-        await tx.write(_UPDATE, key, state.value, expires_at)
+        await tx.write(_UPDATE.format(line=_line(tx, "$2")), key, state.value, expires_at)
 
     async def peek(self, tx: Transaction, key: str) -> Reservation | None:
         """Returns the reservation of a key without a lock; it may change at any time."""
@@ -86,7 +87,8 @@ class StockStore:
 
     async def pass_on(self, tx: Transaction, known: Reservation, state: State) -> bool:
         """Changes a reservation's state and locks it; returns False when its state is no longer that of `known`."""
-        return await tx.execute(_PASS_ON, known.key, known.state.value, state.value, expect_rows=1) == 1
+        sql = _PASS_ON.format(line=_line(tx, "$3"))
+        return await tx.execute(sql, known.key, known.state.value, state.value, expect_rows=1) == 1
 
     async def hold(self, tx: Transaction, items: Sequence[Item]) -> dict[str, int]:
         """Reserves items, and returns what is available of each product that is short.
@@ -120,6 +122,10 @@ class StockStore:
     async def lapsed(self, tx: Transaction, now: int, limit: int) -> list[str]:
         """Returns the keys of reservations past their expiry, the oldest first."""
         return [row["key"] for row in await tx.fetch(_LAPSED, now, limit)]
+
+    async def count_open(self, tx: Transaction) -> int:
+        """Counts the reservations that hold stock."""
+        return int((await tx.fetch(_OPEN))[0]["open"])
 
     async def glance(self, tx: Transaction, key: str, items: Sequence[Item]) -> dict[str, int] | None:
         """Returns what is available of each product that is short now; None if `key` is known or nothing is short.
@@ -165,6 +171,10 @@ class StockStore:
         """Records an adjustment."""
         a = adjustment
         await tx.execute(_INSERT_ADJUSTMENT, a.caller, a.key, a.product_id, a.delta, a.reason, a.available, now)
+
+
+def _line(tx: Transaction, state: str) -> str:
+    return history_line(tx.dialect.now, f"CAST({state} AS TEXT)")
 
 
 def _to_text(items: Sequence[Item]) -> str:

@@ -1,7 +1,6 @@
 """Writes letters as .eml files (RFC 5322) in a folder, which mail clients open and tests can read."""
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from functools import partial
@@ -72,7 +71,7 @@ def _end_requests(mails: Sequence[_Mail], errors: Sequence[OSError | None]) -> N
 def _write_all(folder: Path, mails: Sequence[_Mail]) -> list[OSError | None]:
     """Writes the mails; returns for each the error that prevented it, or None."""
     errors = [_error_of(partial(_write, folder, mail.file, mail.content)) for mail in mails]
-    if None in errors and (error := _error_of(lambda: _sync_folder(folder))) is not None:
+    if None in errors and (error := _error_of(partial(private_files.sync_folder, folder))) is not None:
         return [error] * len(mails)
     return errors
 
@@ -87,15 +86,7 @@ def _error_of(step: Callable[[], None]) -> OSError | None:
 
 def _write(folder: Path, name: str, content: bytes) -> None:
     try:
-        private_files.replace(folder / name, content)
+        private_files.replace(folder / name, content, folder_later=True)
     except FileNotFoundError:
         folder.mkdir(parents=True, exist_ok=True, mode=private_files.PRIVATE_FOLDER)
-        private_files.replace(folder / name, content)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        private_files.replace(folder / name, content, folder_later=True)

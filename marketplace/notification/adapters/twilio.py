@@ -13,10 +13,11 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from marketplace.notification.adapters.http_answers import retry_after
+from marketplace.notification.adapters.http_calls import note_answer, traced_post
 from marketplace.notification.domain import Sms
 from marketplace.notification.ports import DeliveryPostponed, DeliveryRefused, RecipientGone
 from marketplace.notification.settings import SmsSettings
-from souk.sdk import Clock, HttpClient, HttpResponse, NoAnswer, NotSent
+from souk.sdk import Clock, HttpClient, HttpResponse, NoAnswer, NotSent, Tracer
 
 LONGEST = 1_600
 """The most characters of a text message."""
@@ -31,8 +32,8 @@ _TOO_MANY, _SERVER_ERROR = 429, 500
 class TwilioSms:
     """Implements the port SmsSender. A message whose answer is lost is sent again, so it may arrive twice."""
 
-    def __init__(self, settings: SmsSettings, clock: Clock) -> None:
-        self._settings, self._clock = settings, clock
+    def __init__(self, settings: SmsSettings, clock: Clock, tracer: Tracer | None = None) -> None:
+        self._settings, self._clock, self._tracer = settings, clock, tracer
         self._client = HttpClient(settings.url, settings.timeout)
         self._not_before = 0.0
         login = b64encode(f"{settings.account}:{settings.token}".encode()).decode()
@@ -48,7 +49,9 @@ class TwilioSms:
             raise DeliveryPostponed("the SMS provider wants to be left alone for now")
         form = urlencode({"To": sms.to, "From": self._settings.sender, "Body": sms.text[:LONGEST]}).encode()
         try:
-            answer = await self._client.exchange("POST", self._path, form, self._headers)
+            with traced_post(self._tracer, self._settings.url) as span:
+                answer = await self._client.exchange("POST", self._path, form, self._headers)
+                note_answer(span, answer)
         except (NotSent, NoAnswer) as error:
             raise DeliveryPostponed("the SMS provider does not answer") from error
         self._judge(answer)

@@ -7,12 +7,13 @@ from urllib.parse import SplitResult, urlsplit
 from cachetools import LRUCache
 
 from marketplace.notification.adapters.http_answers import retry_after
+from marketplace.notification.adapters.http_calls import note_answer, traced_post
 from marketplace.notification.adapters.vapid import Vapid, base64url, from_base64url
 from marketplace.notification.adapters.web_push_encryption import LONGEST, ReaderKeys, encrypted
 from marketplace.notification.domain import Push, PushSubscription
 from marketplace.notification.ports import DeliveryPostponed, DeliveryRefused, RecipientGone
 from marketplace.notification.settings import is_loopback
-from souk.sdk import Clock, HttpClient, HttpResponse, NoAnswer, NotSent
+from souk.sdk import Clock, HttpClient, HttpResponse, NoAnswer, NotSent, Tracer
 
 SERVICES = (
     "fcm.googleapis.com",
@@ -39,8 +40,10 @@ class WebPush:
     the one before, if that has not been delivered, as both have the same topic.
     """
 
-    def __init__(self, vapid: Vapid, clock: Clock, services: tuple[str, ...] = SERVICES) -> None:
-        self._vapid, self._clock, self._services = vapid, clock, services
+    def __init__(
+        self, vapid: Vapid, clock: Clock, services: tuple[str, ...] = SERVICES, tracer: Tracer | None = None
+    ) -> None:
+        self._vapid, self._clock, self._services, self._tracer = vapid, clock, services, tracer
         self._clients: LRUCache[str, HttpClient] = LRUCache(_KEPT)
         self._not_before: LRUCache[str, float] = LRUCache(_KEPT)
 
@@ -62,7 +65,9 @@ class WebPush:
             "topic": base64url(hashlib.sha256(push.id.encode()).digest()[:24]),
         }
         try:
-            answer = await self._client(origin).exchange("POST", path, body, headers)
+            with traced_post(self._tracer, origin) as span:
+                answer = await self._client(origin).exchange("POST", path, body, headers)
+                note_answer(span, answer)
         except (NotSent, NoAnswer) as error:
             raise DeliveryPostponed(_why(error)) from error
         self._judge(origin, answer)

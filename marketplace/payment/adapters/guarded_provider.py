@@ -17,6 +17,8 @@ from souk.sdk import Backoff, Breaker, BreakerSettings, Clock, Permit, SpanKind,
 
 T = TypeVar("T")
 
+CARD_PROVIDER = "card-provider"
+"""What operators know it by: around it are breakers, and spans are of calls to it."""
 BREAKER = BreakerSettings(
     failure_rate=0.5, window=20, minimum_calls=10, probes=2, open_for=Backoff(5.0, 30.0, jitter=0.0)
 )
@@ -81,7 +83,7 @@ class GuardedProvider:
                 "the card provider is not called for now, because calls to it failed", self._breaker.retry_after(begun)
             )
         try:
-            with recorded(self._tracer, f"bank {operation}", SpanKind.CLIENT, {"peer.service": "bank"}):
+            with recorded(self._tracer, f"bank {operation}", SpanKind.CLIENT, {"peer.service": CARD_PROVIDER}):
                 answer = await ask()
         except ProviderRefused:
             self._answered(permit, begun)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from marketplace.payment.domain import Payment, Purpose, Refund, Status
-from souk.sdk import MICROSECONDS, Backoff, Row, Transaction
+from souk.sdk import MICROSECONDS, Backoff, Row, Transaction, history_line
 
 T = TypeVar("T", Payment, Refund)
 
@@ -16,20 +16,21 @@ COLUMNS = (
     " refunded, promised, created_at, attempt, released, shared"
 )
 _INSERT = f"""
-    INSERT INTO payments ({COLUMNS}, next_try_at, tries)
+    INSERT INTO payments ({COLUMNS}, next_try_at, tries, history)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-        $19, 0)
+        $19, 0, {{line}})
     ON CONFLICT (key) DO NOTHING
 """
 _FIND = f"SELECT {COLUMNS} FROM payments WHERE id = $1"
 _FIND_BY_KEY = f"SELECT {COLUMNS} FROM payments WHERE key = $1"
 _UPDATE = """
     UPDATE payments SET status = $2, cancelled = $3, decline_reason = $4, refunded = $5, promised = $6,
-        next_try_at = $7, tries = 0, attempt = $8, released = $9, shared = $10
+        next_try_at = $7, tries = 0, attempt = $8, released = $9, shared = $10,
+        history = history || CASE WHEN status = $2 AND cancelled = $3 THEN '' ELSE {line} END
     WHERE id = $1
 """
 _CAPTURE = """
-    UPDATE payments SET status = 'CAPTURED', next_try_at = NULL
+    UPDATE payments SET status = 'CAPTURED', next_try_at = NULL, history = history || {line}
     WHERE id = $1 AND status = 'PENDING' AND cancelled = $2 AND attempt = $3 AND NOT released
 """
 _GET = f"SELECT {COLUMNS} FROM payments WHERE id = $1 AND user_id = $2 AND purpose = 'order'"
@@ -82,7 +83,7 @@ class PaymentStore:
         who = (p.id, p.key, p.purpose.value, p.order_id, p.user_id)
         what = (p.amount, p.currency, p.source, p.method, p.status.value, p.cancelled, p.decline_reason)
         rest = (p.refunded, p.promised, p.created_at, p.attempt, p.released, p.shared, next_try_at)
-        return await tx.execute(_INSERT, *who, *what, *rest, expect_rows=1) == 1
+        return await tx.execute(_INSERT.format(line=_line(tx, "$10", "$11")), *who, *what, *rest, expect_rows=1) == 1
 
     async def find(self, tx: Transaction, payment_id: str) -> Payment | None:
         """Returns and locks the charge of an id."""
@@ -96,11 +97,12 @@ class PaymentStore:
         """Records the changed fields of a charge, and when it is due for recovery, if ever."""
         p = payment
         changes = (p.status.value, p.cancelled, p.decline_reason, p.refunded, p.promised, next_try_at)
-        await tx.write(_UPDATE, p.id, *changes, p.attempt, p.released, p.shared)
+        await tx.write(_UPDATE.format(line=_line(tx, "$2", "$3")), p.id, *changes, p.attempt, p.released, p.shared)
 
     async def capture(self, tx: Transaction, payment: Payment) -> bool:
         """Captures a PENDING charge; returns False if it is not PENDING, or was cancelled, released or tried again."""
-        return await tx.execute(_CAPTURE, payment.id, payment.cancelled, payment.attempt, expect_rows=1) == 1
+        sql = _CAPTURE.format(line=_line(tx, "'CAPTURED'", "$2"))
+        return await tx.execute(sql, payment.id, payment.cancelled, payment.attempt, expect_rows=1) == 1
 
     async def get(self, tx: Transaction, payment_id: str, user_id: str) -> Payment | None:
         """Returns a charge of one of the user's orders, without a lock."""
@@ -159,6 +161,12 @@ class PaymentStore:
     async def claim_refunds(self, tx: Transaction, now: int, limit: int) -> list[Refund]:
         """Returns refunds that are due for recovery, and postpones them as `claim` does."""
         return await _claim(tx, _REFUNDS_DUE, _PUT_OFF_REFUND, _to_refund, now, limit)
+
+
+def _line(tx: Transaction, status: str, cancelled: str) -> str:
+    return history_line(
+        tx.dialect.now, f"CAST({status} AS TEXT) || CASE WHEN {cancelled} THEN ' cancelled' ELSE '' END"
+    )
 
 
 async def _claim(tx: Transaction, due: str, put_off: str, convert: Callable[[Row], T], now: int, limit: int) -> list[T]:

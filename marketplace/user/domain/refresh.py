@@ -7,6 +7,9 @@ section 4.14.2.
 
 Only digests of tokens are stored, yet the successor can be given again: it is a MAC of the token that was
 presented, under a key of the family. Neither the stored row alone nor an old token alone yields a token.
+
+A token reads `souk_refresh_FAMILY_SECRET`, so that whoever searches texts for leaked secrets knows it by its form;
+those from before this form read `FAMILY.SECRET`, and are taken as well.
 """
 
 import base64
@@ -21,7 +24,9 @@ from souk.sdk import MICROSECONDS, Clock, new_id
 
 GRACE = 10 * MICROSECONDS
 _SECRET_SIZE = 32
-_TOKEN = re.compile(r"(RTF-[0-9A-Z]{26})\.([A-Za-z0-9_-]{43})")
+_PREFIX = "souk_refresh_"
+_FAMILY = "RTF-[0-9A-Z]{26}"
+_TOKEN = re.compile(rf"(?:{_PREFIX}({_FAMILY})_|({_FAMILY})\.)([A-Za-z0-9_-]{{43}})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ def parse(text: str) -> Presented | None:
     found = _TOKEN.fullmatch(text)
     if found is None:
         return None
-    return Presented(found[1], base64.urlsafe_b64decode(found[2] + "="))
+    return Presented(found[1] or found[2], base64.urlsafe_b64decode(found[3] + "="))
 
 
 def decide(family: Family, presented: Presented, now: int, lifetime: int) -> Decision:
@@ -105,7 +110,7 @@ def decide(family: Family, presented: Presented, now: int, lifetime: int) -> Dec
 
 
 def _text(family_id: str, secret: bytes) -> str:
-    return f"{family_id}.{base64.urlsafe_b64encode(secret).rstrip(b'=').decode()}"
+    return f"{_PREFIX}{family_id}_{base64.urlsafe_b64encode(secret).rstrip(b'=').decode()}"
 
 
 def _digest(secret: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """The servicer of a supervisor's control socket: `soukapi.v1.Fleet`."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -12,13 +13,20 @@ from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 from souk.admin.applications import Applications
 from souk.admin.breaker_overrides import BreakerOverrides
 from souk.admin.client import ask_all, status
-from souk.admin.log_tail import Logs
+from souk.admin.logs.records import LEVELS
+from souk.admin.logs.search import Logs, NamedLog, logs_below
+from souk.admin.logs.wanted import LogFilter
 from souk.admin.messages import process
-from souk.admin.process_status import NO_LOG, Supervised, View
+from souk.admin.process_status import NO_LOG, SYSTEM, Supervised, View
 from souk.admin.routes_reload import reload_routes
-from souk.admin.servicers import projections, sagas
+from souk.admin.servicers import accounts, fault_points, parked_work, projections, records, sagas, versions
+from souk.admin.servicers.accounts import FleetAccounts
+from souk.admin.servicers.fault_points import FleetFaultPoints
+from souk.admin.servicers.parked_work import FleetParkedWork
 from souk.admin.servicers.projections import FleetProjections
+from souk.admin.servicers.records import FleetRecords
 from souk.admin.servicers.sagas import FleetSagas
+from souk.admin.servicers.versions import FleetVersions, VersionedFleet
 from souk.admin.unix_socket import serving
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError, DomainError, InvalidArgument, Violation
@@ -28,7 +36,7 @@ from souk.telemetry.logs import logger
 
 CONTRACT: ServiceDescriptor = fleet_pb2.DESCRIPTOR.services_by_name["Fleet"]
 FOLLOW_EVERY = 0.2
-MOST_LINES = 100_000
+TRACE_ID = re.compile("[0-9a-f]{32}")
 
 Work: TypeAlias = Coroutine[Any, Any, None]
 
@@ -95,16 +103,18 @@ class FleetControl(fleet_pb2_grpc.FleetServicer):
     async def ReadLogs(
         self, request: fleet_pb2.ReadLogsRequest, context: Context
     ) -> AsyncIterator[fleet_pb2.ReadLogsResponse]:
-        """Sends the last lines of a service's or a process's logs, and with `follow` those that are written later."""
-        logs = Logs()
+        """Sends the last lines that are wanted of the processes' logs, and with `follow` those that come later."""
+        logs = Logs(filter_of(request))
         try:
-            count = min(max(request.lines, 0), MOST_LINES)
-            for instance, line in await asyncio.to_thread(logs.last, self._written_by(request.service), count):
-                yield fleet_pb2.ReadLogsResponse(instance=instance, line=line)
+            found = await asyncio.to_thread(logs.search, self._written_by(request.service), request.lines)
+            if found.more:
+                yield fleet_pb2.ReadLogsResponse(more=True)
+            for record in found.records:
+                yield fleet_pb2.ReadLogsResponse(instance=record.instance, line=record.line)
             while request.follow:
                 await asyncio.sleep(FOLLOW_EVERY)
-                for instance, line in await asyncio.to_thread(logs.further, self._written_by(request.service)):
-                    yield fleet_pb2.ReadLogsResponse(instance=instance, line=line)
+                for record in await asyncio.to_thread(logs.further, self._written_by(request.service)):
+                    yield fleet_pb2.ReadLogsResponse(instance=record.instance, line=record.line)
         finally:
             logs.close()
 
@@ -162,17 +172,39 @@ class FleetControl(fleet_pb2_grpc.FleetServicer):
             known = any(view.service == service for view in self._fleet.processes())
             raise DomainError("CANNOT_BE_DONE" if known else "UNKNOWN_SERVICE", str(error)) from error
 
-    def _written_by(self, name: str) -> list[tuple[str, Path]]:
-        """Gives the logs of a service, or of one process, by instance."""
+    def _written_by(self, name: str) -> list[NamedLog]:
+        """Gives the logs of a service, of one process, or all; those of processes that have gone are beside them."""
         views = self._fleet.processes()
-        found = {view.instance: view.log for view in views if name in (view.service, view.instance)}
-        if not found:
+        written = {view.instance: view.log for view in views if view.log != NO_LOG}
+        # A system of one process may log to a folder where others do: what is beside its log is not looked at.
+        folders = {view.log.parent for view in views if view.kind != SYSTEM}
+        left = dict(one for folder in folders for one in logs_below(folder))
+        instances = {view.instance for view in views if name in ("", view.service, view.instance)}
+        instances |= {one for one in left if name in ("", one, one.rpartition("-")[0])}
+        if not instances:
             raise DomainError("UNKNOWN_SERVICE", unknown("service or process", name, _names(views)))
-        if NO_LOG in found.values():
+        found = {one: log for one, log in {**left, **written}.items() if one in instances}
+        if not found:
             raise DomainError(
                 "CANNOT_BE_DONE", "the log goes to standard error; SOUK_LOG_FILE names a file that keeps it"
             )
         return sorted(found.items())
+
+
+def filter_of(request: fleet_pb2.ReadLogsRequest) -> LogFilter:
+    """Reads which lines are wanted. Raises InvalidArgument."""
+    if request.level and request.level not in LEVELS:
+        raise InvalidArgument([Violation("level", f"must be one of {', '.join(LEVELS)}")])
+    if request.trace_id and not TRACE_ID.fullmatch(request.trace_id):
+        raise InvalidArgument([Violation("trace_id", "must be 32 hexadecimal digits in lower case")])
+    return LogFilter(
+        trace=request.trace_id,
+        about=request.about,
+        level=request.level,
+        since=request.since.ToMicroseconds() if request.HasField("since") else 0,
+        until=request.until.ToMicroseconds() if request.HasField("until") else 0,
+        text=request.text,
+    )
 
 
 def _processes(answers: list[tuple[View, fleet_pb2.GetStatusResponse | None]]) -> fleet_pb2.ListProcessesResponse:
@@ -198,17 +230,30 @@ async def controlled(fleet: Supervised, applications: Applications | None = None
 
 @asynccontextmanager
 async def controlling_fleet(
-    path: Path, fleet: Supervised, clock: Clock, applications: Applications | None = None
+    path: Path,
+    fleet: Supervised,
+    clock: Clock,
+    applications: Applications | None = None,
+    versioned: VersionedFleet | None = None,
 ) -> AsyncIterator[None]:
-    """Lets the owner of the private socket `path` operate a fleet inside the block.
+    """Lets the owner of the private socket `path` operate a fleet inside the block, and its versions if it has some.
 
     Raises ConfigurationError, in one line, when the socket cannot be made.
     """
     async with controlled(fleet, applications) as control:
-        servicers = {
+        servicers: dict[ServiceDescriptor, object] = {
             CONTRACT: control,
             projections.CONTRACT: FleetProjections(fleet.processes),
             sagas.CONTRACT: FleetSagas(fleet.processes),
+            parked_work.CONTRACT: FleetParkedWork(fleet.processes),
+            accounts.CONTRACT: FleetAccounts(fleet.processes),
+            records.CONTRACT: FleetRecords(fleet.processes),
+            fault_points.CONTRACT: FleetFaultPoints(fleet.processes),
         }
+        beside = None if versioned is None else FleetVersions(versioned)
+        if beside is not None:
+            servicers[versions.CONTRACT] = beside
         async with serving(path, servicers, clock):
             yield
+        if beside is not None:
+            await beside.close()

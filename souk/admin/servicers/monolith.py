@@ -8,12 +8,15 @@ from typing import NoReturn
 
 from souk.admin.applications import Applications
 from souk.admin.process_status import NO_LOG, READY, SYSTEM, ProcessView, View
+from souk.admin.servicers import accounts, fault_points, parked_work, projections, records, sagas
 from souk.admin.servicers import fleet as fleet_servicer
 from souk.admin.servicers import process as process_servicer
-from souk.admin.servicers import projections, sagas
+from souk.admin.servicers.accounts import ProcessAccounts
 from souk.admin.servicers.fleet import FleetControl, controlled
-from souk.admin.servicers.process import Inspected, inspecting
+from souk.admin.servicers.parked_work import ProcessParkedWork
+from souk.admin.servicers.process import Inspected, inspecting, points_of
 from souk.admin.servicers.projections import ProcessProjections
+from souk.admin.servicers.records import ProcessRecords
 from souk.admin.servicers.sagas import ProcessSagas
 from souk.admin.unix_socket import serving
 from souk.kernel.errors import ConfigurationError
@@ -78,7 +81,7 @@ async def controlling_system(
     layout = _layout(data)
     async with AsyncExitStack() as stack:
         try:
-            layout.prepare_run(len(layout.control.name) + 1)
+            layout.prepare_run_of_one()
             stack.callback(layout.forget_sockets)
             one = OneProcess(inspected, address, layout.control, log)
             fleet = await stack.enter_async_context(controlled(one, applications))
@@ -95,6 +98,10 @@ async def _serve(path: Path, inspected: Inspected, fleet: FleetControl, stack: A
         process_servicer.CONTRACT: process,
         projections.CONTRACT: ProcessProjections(inspected.rebuilds, inspected.clock),
         sagas.CONTRACT: ProcessSagas(inspected.sagas),
+        parked_work.CONTRACT: ProcessParkedWork(inspected.databases, inspected.at_broker),
+        accounts.CONTRACT: ProcessAccounts(inspected.databases, inspected.accounts),
+        records.CONTRACT: ProcessRecords(inspected.databases, inspected.records),
+        fault_points.CONTRACT: points_of(inspected),
     }
     await stack.enter_async_context(serving(path, servicers, inspected.clock))
 

@@ -14,11 +14,13 @@ from souk.admin.client import PATIENCE, connection
 from souk.admin.process_status import View, answering
 from souk.kernel.errors import DomainError, InvalidArgument, StoreError, Violation
 from souk.kernel.suggest import unknown
+from souk.rpc.metadata import read_releases
 from souk.rpc.server.dispatcher import Context
 from souk.saga.definition import SagaRef
 from souk.saga.operator.actions import ActionEffect, ActionRequest, RunAction, act, plan
 from souk.saga.operator.run_filter import STATES, RunFilter
 from souk.saga.operator.run_records import RunRecord, SagaAction, actions_of, find_runs
+from souk.saga.waiting.mailbox import RecordedMessage, messages_of
 from souk.store.database import Database, Transaction
 
 CONTRACT: ServiceDescriptor = pb.DESCRIPTOR.services_by_name["Sagas"]
@@ -42,7 +44,9 @@ class ProcessSagas(sagas_pb2_grpc.SagasServicer):
         response = pb.ListSagaRunsResponse()
         for service, database in self._databases.items():
             if request.service in ("", service):
-                found = await _read(database, partial(find_runs, wanted=wanted, limit=limit + 1))
+                found = await _read(
+                    database, partial(find_runs, wanted=wanted, limit=limit + 1, changes=request.changes)
+                )
                 response.runs.extend(_run(service, run) for run in found[:limit])
                 response.more = response.more or len(found) > limit
         return response
@@ -50,12 +54,14 @@ class ProcessSagas(sagas_pb2_grpc.SagasServicer):
     async def ListSagaActions(
         self, request: pb.ListSagaActionsRequest, context: Context | None
     ) -> pb.ListSagaActionsResponse:
-        """Lists what operators did with the runs of a subject."""
+        """Lists what operators did with the runs of a subject, and the messages that came for them."""
         response = pb.ListSagaActionsResponse()
         for service, database in self._databases.items():
             if request.service in ("", service):
                 found = await _read(database, partial(actions_of, subject=request.subject))
                 response.actions.extend(map(_action, found))
+                came = await _read(database, partial(messages_of, subject=request.subject))
+                response.messages.extend(map(_message, came))
         return response
 
     async def ActOnSagaRuns(
@@ -94,11 +100,12 @@ class FleetSagas(sagas_pb2_grpc.SagasServicer):
         return response
 
     async def ListSagaActions(self, request: pb.ListSagaActionsRequest, context: Context) -> pb.ListSagaActionsResponse:
-        """Lists what operators did with the runs of a subject, in all services."""
+        """Lists what operators did with the runs of a subject, and the messages that came, in all services."""
         response = pb.ListSagaActionsResponse()
         for _, answer in await self._ask(lambda stub: stub.ListSagaActions(request, timeout=LONG)):
             if answer is not None:
                 response.actions.extend(answer.actions)
+                response.messages.extend(answer.messages)
         return response
 
     async def ActOnSagaRuns(self, request: pb.ActOnSagaRunsRequest, context: Context) -> pb.ActOnSagaRunsResponse:
@@ -204,10 +211,17 @@ def _run(service: str, run: RunRecord) -> pb.SagaRun:
         owner=run.owner,
         traceparent=run.traceparent,
         asked=run.asked,
+        releases=read_releases(run.releases),
     )
     for step in run.steps:
         one = shown.steps.add(name=step.name, state=step.state.value, tries=step.tries, note=step.note)
         one.changed_at.FromMicroseconds(step.changed_at)
+        one.message, one.key = step.message, step.key
+        if step.until:
+            one.until.FromMicroseconds(step.until)
+        for change in step.changes:
+            shown_change = one.changes.add(state=change.state.value, tries=change.tries, note=change.note)
+            shown_change.at.FromMicroseconds(change.at)
     shown.started_at.FromMicroseconds(run.started_at)
     shown.changed_at.FromMicroseconds(run.changed_at)
     shown.deadline_at.FromMicroseconds(run.deadline_at)
@@ -217,4 +231,10 @@ def _run(service: str, run: RunRecord) -> pb.SagaRun:
 def _action(one: SagaAction) -> pb.SagaRunAction:
     shown = pb.SagaRunAction(id=id_of(one.ref), action=one.action, step=one.step, operator=one.operator, why=one.why)
     shown.at.FromMicroseconds(one.at)
+    return shown
+
+
+def _message(one: RecordedMessage) -> pb.SagaRunMessage:
+    shown = pb.SagaRunMessage(id=id_of(one.ref), message=one.name, key=one.key, message_id=one.id, fate=one.fate.value)
+    shown.received_at.FromMicroseconds(one.received_at)
     return shown

@@ -9,6 +9,8 @@ from typing import Any
 import click
 from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
+from souk.admin.documents import breaker_document, breaker_state
+from souk.admin.parked_filter import user
 from souk.cli.commands.ps import duration
 from souk.cli.group import example
 from souk.cli.operating import DATA, PATIENCE, operate
@@ -18,7 +20,6 @@ from souk.kernel.errors import ConfigurationError
 FAILED = 1
 COLUMNS = ("process", "caller", "callee", "state", "failed", "calls", "refused", "since", "until")
 RIGHT = frozenset({"failed", "calls", "refused", "since", "until"})
-_STATE = "BREAKER_STATE_"
 MODES = {
     "open": fleet_pb2.BREAKER_MODE_FORCED_OPEN,
     "closed": fleet_pb2.BREAKER_MODE_CLOSED,
@@ -78,7 +79,7 @@ def breakers(data: Path | None, caller: str, force: Sequence[tuple[str, str]], a
         changed: list[fleet_pb2.BreakerStatus] = []
         silent: set[str] = set()
         for callee, mode in force:
-            request = fleet_pb2.SetBreakerRequest(callee=callee, caller=caller, mode=MODES[mode])
+            request = fleet_pb2.SetBreakerRequest(callee=callee, caller=caller, mode=MODES[mode], operator=user())
             answer = await fleet.SetBreaker(request, timeout=PATIENCE)
             changed += answer.breakers
             silent |= set(answer.silent)
@@ -95,7 +96,7 @@ def breakers(data: Path | None, caller: str, force: Sequence[tuple[str, str]], a
 
 def _print(found: Sequence[fleet_pb2.BreakerStatus], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps([document(one) for one in found], indent=2))
+        click.echo(json.dumps([breaker_document(one) for one in found], indent=2))
     elif found:
         show(COLUMNS, [row(one, time.time()) for one in found], RIGHT)
     else:
@@ -109,7 +110,7 @@ def row(breaker: fleet_pb2.BreakerStatus, now: float) -> Row:
         "process": breaker.process,
         "caller": breaker.caller,
         "callee": _guarded(breaker),
-        "state": state(breaker),
+        "state": breaker_state(breaker),
         "failed": rate,
         "calls": str(breaker.calls),
         "refused": str(breaker.refused),
@@ -128,26 +129,3 @@ def _until(breaker: fleet_pb2.BreakerStatus, now: float) -> str:
 def _guarded(breaker: fleet_pb2.BreakerStatus) -> str:
     method = f"/{breaker.method}" if breaker.method else ""
     return f"{breaker.callee}{method}"
-
-
-def state(breaker: fleet_pb2.BreakerStatus) -> str:
-    """Gives the state of a breaker in words, such as `half open`."""
-    return fleet_pb2.BreakerState.Name(breaker.state).removeprefix(_STATE).lower().replace("_", " ")
-
-
-def document(breaker: fleet_pb2.BreakerStatus) -> dict[str, Any]:
-    """Gives a breaker as JSON, for programs; `failure_rate` is null while there are too few calls."""
-    return {
-        "process": breaker.process,
-        "caller": breaker.caller,
-        "callee": breaker.callee,
-        "method": breaker.method,
-        "state": state(breaker),
-        "calls": breaker.calls,
-        "failed": breaker.failed,
-        "slow": breaker.slow,
-        "failure_rate": breaker.failure_rate if breaker.HasField("failure_rate") else None,
-        "refused": breaker.refused,
-        "since": breaker.since.ToJsonString(),
-        "until": breaker.until.ToJsonString() if breaker.HasField("until") else None,
-    }

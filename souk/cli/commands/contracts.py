@@ -10,7 +10,7 @@ from souk.descriptors.asyncapi.document import asyncapi_of
 from souk.descriptors.contract import contract_of
 from souk.gateway.openapi.document import document_of
 from souk.gateway.routing.reading.document import load
-from souk.hosting.gateway_limits import rate_limits
+from souk.hosting.gateway.limits import rate_limits
 from souk.kernel.clock import SystemClock
 from souk.runtime.config import entry_points
 from souk.runtime.config.environment import from_environment

@@ -1,6 +1,5 @@
-"""Commands that change a running fleet, or read its logs."""
+"""Commands that change a running fleet."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,7 +17,6 @@ from souk.supervisor.capacity import MOST_REPLICAS
 _Fleet: TypeAlias = "fleet_pb2_grpc.FleetAsyncStub"
 _ROLLED = (fleet_pb2.PROCESS_KIND_SERVICE, fleet_pb2.PROCESS_KIND_GATEWAY)
 RESTART_LIMIT = 600.0
-_COLOURS = ("cyan", "green", "yellow", "blue", "magenta", "bright_cyan", "bright_green", "bright_blue")
 
 
 class Count(click.ParamType[tuple[str, int]]):
@@ -132,44 +130,5 @@ def start(services: Sequence[str], data: Path | None) -> None:
         for service in services:
             await fleet.StartService(fleet_pb2.StartServiceRequest(service=service), timeout=LONG)
             print_line(f"{service}: ready")
-
-    operate(data, do)
-
-
-@click.command(
-    epilog=example(
-        """
-souk logs order                    the last 100 lines of all its processes
-souk logs order-2 -f               one process, and what it writes from now on
-souk logs postgres -n 20
-souk logs order | cut -d'|' -f2- | jq -c 'select(.level == "error")'
-"""
-    )
-)
-@click.argument("name", metavar="SERVICE|INSTANCE")
-@click.option("-f", "--follow", is_flag=True, help="Keeps printing new lines until Ctrl-C.")
-@click.option(
-    "-n",
-    "--lines",
-    type=click.IntRange(0, 100_000),
-    default=100,
-    show_default=True,
-    help="How many lines of each process.",
-)
-@DATA
-def logs(name: str, follow: bool, lines: int, data: Path | None) -> None:
-    """Prints what the processes of a service wrote.
-
-    Each line starts with the name of its process. Lines are sorted by time where they have one.
-    """
-    coloured = sys.stdout.isatty()
-
-    async def do(fleet: _Fleet) -> None:
-        request = fleet_pb2.ReadLogsRequest(service=name, lines=lines, follow=follow)
-        async for line in fleet.ReadLogs(request):
-            prefix = f"{line.instance} |"
-            if coloured:
-                prefix = click.style(prefix, fg=_COLOURS[sum(line.instance.encode()) % len(_COLOURS)])
-            print_line(f"{prefix} {line.line}")
 
     operate(data, do)

@@ -118,7 +118,7 @@ def _entries(root: Path, name: str) -> Iterator[tuple[Path, str]]:
 
 
 def _in_app(text: str, name: str) -> str:
-    imports = re.findall(r"^from marketplace\.\w+\.service import service as \w+\n", text, re.MULTILINE)
+    imports = re.findall(r"^from marketplace\.[\w.]+ import [^\n(]+\n", text, re.MULTILINE)
     listed = re.search(r"^    services=\(([^)]*)\),\n", text, re.MULTILINE)
     if not imports or listed is None:
         raise ConfigurationError(f"{_APP} does not list its services as it did: add {name} to it by hand")

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
+from souk.admin.documents import isolation_lines, process_document, process_note
 from souk.cli.group import example
 from souk.cli.operating import DATA, PATIENCE, operate
 from souk.cli.output.tables import Row, plain, show, table
@@ -19,14 +20,15 @@ from souk.cli.output.terminal import print_line
 from souk.kernel.addresses import socket_path
 
 EVERY = 1.0
-COLUMNS = ("service", "instance", "state", "pid", "address", "req/s", "running", "memory", "restarts", "up", "note")
+COLUMNS = (
+    *("service", "instance", "state", "pid", "address", "req/s", "running", "memory", "restarts", "up", "version"),
+    "note",
+)
 RIGHT = frozenset({"pid", "req/s", "running", "memory", "restarts", "up"})
-DISPENSABLE = ("note", "address", "service", "running", "memory", "req/s")
+DISPENSABLE = ("note", "address", "version", "service", "running", "memory", "req/s")
 """Columns that are left out if there is no room, in this order; without their column, notes are below the table."""
 _KEY_COLUMNS = ("state", "pid", "address", "restarts", "note")
 """Columns of which a change makes `--watch` print a process's line again."""
-_KIND = "PROCESS_KIND_"
-_ANSWERING = (fleet_pb2.PROCESS_KIND_SERVICE, fleet_pb2.PROCESS_KIND_GATEWAY, fleet_pb2.PROCESS_KIND_SYSTEM)
 
 
 @click.command(
@@ -34,6 +36,7 @@ _ANSWERING = (fleet_pb2.PROCESS_KIND_SERVICE, fleet_pb2.PROCESS_KIND_GATEWAY, fl
         """
 souk ps                                   the system on var/souk
 souk ps --watch --data /var/lib/souk      until Ctrl-C; in a pipe, a line for each change
+souk ps --targets > targets.json          where Prometheus finds their metrics
 souk ps --json | jq '.[] | select(.state != "ready")'
 """
     )
@@ -41,7 +44,8 @@ souk ps --json | jq '.[] | select(.state != "ready")'
 @DATA
 @click.option("--json", "as_json", is_flag=True, help="One JSON document; with --watch, one in each line.")
 @click.option("--watch", is_flag=True, help="Updates the list until Ctrl-C.")
-def ps(data: Path | None, as_json: bool, watch: bool) -> None:
+@click.option("--targets", "as_targets", is_flag=True, help="Where metrics are, for Prometheus' file_sd_configs.")
+def ps(data: Path | None, as_json: bool, watch: bool, as_targets: bool) -> None:
     """Lists the processes of the system that runs on a data directory.
 
     `req/s` are requests answered in each of the last few seconds, `running` those at work now, `memory` what
@@ -50,10 +54,12 @@ def ps(data: Path | None, as_json: bool, watch: bool) -> None:
     """
 
     async def follow(fleet: "fleet_pb2_grpc.FleetAsyncStub") -> None:
-        if watch:
+        if as_targets:
+            click.echo(json.dumps(targets(await _listed(fleet)), indent=2))
+        elif watch:
             await _watch(fleet, as_json)
         elif as_json:
-            click.echo(json.dumps([document(process) for process in await _listed(fleet)], indent=2))
+            click.echo(json.dumps([process_document(process) for process in await _listed(fleet)], indent=2))
         else:
             show_processes(await _listed(fleet))
 
@@ -80,7 +86,9 @@ async def _watch(fleet: "fleet_pb2_grpc.FleetAsyncStub", as_json: bool) -> None:
             if printed.get(process.instance) != key:
                 printed[process.instance] = key
                 print_line(
-                    json.dumps(document(process)) if as_json else "  ".join(cells[name] or "-" for name in COLUMNS)
+                    json.dumps(process_document(process))
+                    if as_json
+                    else "  ".join(cells[name] or "-" for name in COLUMNS)
                 )
         await asyncio.sleep(EVERY)
 
@@ -92,13 +100,18 @@ def show_processes(processes: Sequence[fleet_pb2.FleetProcess]) -> None:
         console.print(drawn(processes, console.width))
     else:
         show(COLUMNS, [row(process) for process in processes], RIGHT)
+        for line in isolation_lines(processes):
+            print_line(line)
 
 
 def drawn(processes: Sequence[fleet_pb2.FleetProcess], width: int) -> Group:
-    """Makes a table of the columns for which there is room; if notes are not among them, they are below it, in full."""
+    """Makes a table of the columns for which there is room; if notes are not among them, they are below it, in full.
+
+    Below it is also said who is isolated, in a mesh."""
     rows = [row(process) for process in processes]
     columns = fitting(rows, width)
     notes = [f"{one['instance']}: {one['note']}" for one in rows if one["note"]] if "note" not in columns else []
+    notes += isolation_lines(processes)
     return Group(table(columns, rows, RIGHT), *(Text(note, overflow="fold") for note in notes))
 
 
@@ -118,6 +131,7 @@ def row(process: fleet_pb2.FleetProcess) -> Row:
     return {
         "service": process.service,
         "instance": process.instance,
+        "version": process.version or (status.version if status else ""),
         "state": process.state,
         "pid": str(process.pid or ""),
         "address": "socket" if socket_path(process.address) else process.address,
@@ -126,26 +140,17 @@ def row(process: fleet_pb2.FleetProcess) -> Row:
         "memory": f"{process.resident_bytes / 1e6:.0f} MB" if process.resident_bytes else "",
         "restarts": str(process.restarts),
         "up": duration(status.uptime.ToTimedelta().total_seconds()) if status else "",
-        "note": _note(process),
+        "note": process_note(process),
     }
 
 
-def _note(process: fleet_pb2.FleetProcess) -> str:
-    if process.why:
-        return process.why
-    if process.HasField("application"):
-        return process.application.source
-    wrong = [_failing(check) for check in process.status.checks if not check.well]
-    if process.status.registry_away:
-        wrong.append(f"uses the last known instances: {process.status.registry_away}")
-    if wrong:
-        return "; ".join(wrong)
-    silent = process.state == "ready" and process.kind in _ANSWERING and not process.HasField("status")
-    return "does not answer" if silent else ""
-
-
-def _failing(check: fleet_pb2.HealthCheck) -> str:
-    return f"{check.name}: {check.detail}, since {check.since.ToDatetime():%H:%M:%S} UTC"
+def targets(processes: Sequence[fleet_pb2.FleetProcess]) -> list[dict[str, Any]]:
+    """Gives the processes that show metrics as Prometheus reads them from a file; each has the label `process`."""
+    return [
+        {"targets": [one.status.metrics_address], "labels": {"process": one.instance}}
+        for one in processes
+        if one.status.metrics_address
+    ]
 
 
 def duration(seconds: float) -> str:
@@ -154,56 +159,3 @@ def duration(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def document(process: fleet_pb2.FleetProcess) -> dict[str, Any]:
-    """Gives a process as JSON, for programs; `status` is null when the process does not answer."""
-    return {
-        "service": process.service,
-        "instance": process.instance,
-        "kind": fleet_pb2.ProcessKind.Name(process.kind).removeprefix(_KIND).lower(),
-        "state": process.state,
-        "pid": process.pid or None,
-        "address": process.address,
-        "restarts": process.restarts,
-        "started_at": process.started_at.ToJsonString() if process.HasField("started_at") else None,
-        "why": process.why,
-        "log": process.log,
-        "resident_bytes": process.resident_bytes,
-        "application": _application(process.application) if process.HasField("application") else None,
-        "status": _status(process.status) if process.HasField("status") else None,
-    }
-
-
-def _application(one: fleet_pb2.AdoptedApplication) -> dict[str, Any]:
-    return {
-        "source": one.source,
-        "prefix": one.prefix,
-        "access": one.access,
-        "rate_class": one.rate_class,
-        "routed": one.routed,
-    }
-
-
-def _status(status: fleet_pb2.GetStatusResponse) -> dict[str, Any]:
-    return {
-        "version": status.version,
-        "uptime_seconds": round(status.uptime.ToTimedelta().total_seconds(), 3),
-        "requests_served": status.requests_served,
-        "requests_in_flight": status.requests_in_flight,
-        "requests_per_second": round(status.requests_per_second, 3),
-        "resident_bytes": status.resident_bytes,
-        "registry_away": status.registry_away,
-        "metrics_address": status.metrics_address,
-        "checks": [_check(check) for check in status.checks],
-    }
-
-
-def _check(check: fleet_pb2.HealthCheck) -> dict[str, Any]:
-    return {
-        "name": check.name,
-        "state": "ok" if check.well else "failing",
-        "since": check.since.ToJsonString(),
-        "detail": check.detail,
-        "blocks": check.blocks,
-    }

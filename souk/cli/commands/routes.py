@@ -28,7 +28,7 @@ from souk.gateway.routing.model import HttpRoute, Match, PathType, RoutesFile, R
 from souk.gateway.routing.rate_changes import changed_policies
 from souk.gateway.routing.reading.document import load
 from souk.gateway.routing.table import ContractRoute, RoutingTable
-from souk.hosting.gateway_limits import rate_limits
+from souk.hosting.gateway.limits import rate_limits
 from souk.kernel.clock import SystemClock
 from souk.runtime.config import entry_points
 from souk.runtime.config.environment import from_environment

@@ -52,6 +52,7 @@ souk up --demo --topology fleet --scale order=3,inventory=2
 @click.option("--redis", metavar="URL", help=help_of("redis"))
 @click.option("--broker", metavar="URL", help=help_of("broker"))
 @click.option("--search", metavar="URL", help=help_of("search"))
+@click.option("--mesh/--no-mesh", default=None, help=help_of("mesh"))
 @click.option("--routes", type=click.Path(path_type=Path), help=help_of("routes"))
 @click.option("--demo/--no-demo", default=None, help=help_of("demo"))
 @click.option("--then", "then", metavar="COMMAND", help="Runs `souk COMMAND` against the system once it is ready.")
@@ -103,6 +104,8 @@ def _read(flag: str, text: str | None, reader: Callable[[str], K]) -> K | None:
 
 
 def _refuse_processes(settings: FleetSettings) -> None:
+    if settings.mesh:
+        raise ConfigurationError("a mesh is between processes: use --topology fleet, or leave out --mesh")
     if settings.scale:
         raise ConfigurationError("one process is not scaled; leave out --scale, or start with --topology fleet")
     if settings.commands:

@@ -10,6 +10,7 @@ _TEXTS = {
     "subject": "The key, as the contract says.",
     "partitionkey": "The key once more: events of one key keep their order.",
     "traceparent": "The trace in which it was published (W3C Trace Context).",
+    "tracestate": "What other systems have said of that trace (W3C Trace Context).",
 }
 
 

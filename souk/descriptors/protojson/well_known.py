@@ -30,12 +30,12 @@ _LAST_SECOND = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
 
 def write_timestamp(value: Timestamp) -> str:
     """Writes a time by RFC 3339 in UTC, with 0, 3, 6 or 9 digits of the second."""
-    return _second(value.seconds) + _fraction(value.nanos) + "Z"
+    return _time(value.seconds, value.nanos)
 
 
 @lru_cache(maxsize=1024)  # messages have the same time in several fields, and are read again
-def _second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
+def _time(seconds: int, nanos: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19] + _fraction(nanos) + "Z"
 
 
 def write_duration(value: Duration) -> str:

@@ -18,7 +18,7 @@ from souk.discovery.availability import Availability
 from souk.discovery.diff import Memory
 from souk.discovery.embedded.registration import EmbeddedRegistration, from_wire
 from souk.discovery.embedded.secret import secret_in, secret_metadata
-from souk.discovery.registry import Change, Instance, checked
+from souk.discovery.registry import Instance, WatchEvent, checked
 from souk.discovery.watch_fanout import Publish, Watches
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
@@ -60,7 +60,7 @@ class EmbeddedRegistryClient:
         await registration.announced()
         return registration
 
-    def watch(self, service: str) -> AsyncGenerator[Change, None]:
+    def watch(self, service: str) -> AsyncGenerator[WatchEvent, None]:
         """Yields the changes among a service's instances."""
         return self._watches.watch(service)
 
@@ -82,7 +82,9 @@ class EmbeddedRegistryClient:
                 if answer is grpc.aio.EOF:
                     raise ConnectionError("the registry has stopped")
                 self._availability.found()
-                publish(memory.receive(answer.life, answer.settled, map(from_wire, answer.instances)))
+                known = memory.receive(answer.life, answer.settled, map(from_wire, answer.instances))
+                if known or answer.settled:  # one that has just started cannot say that nobody is there
+                    publish(known)
         finally:
             call.cancel()
 

@@ -27,7 +27,7 @@ from souk.discovery.diff import by_id
 from souk.discovery.embedded import secret as registry_secret
 from souk.discovery.embedded.registration import from_wire, to_wire
 from souk.discovery.embedded.table import Table, TableRegistration
-from souk.discovery.registry import Change, Instance, checked
+from souk.discovery.registry import Instance, WatchEvent, checked
 from souk.discovery.watch_fanout import Publish, Watches
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.errors import ConfigurationError
@@ -90,7 +90,7 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
         """Always empty: this process has the registry."""
         return ""
 
-    def watch(self, service: str) -> AsyncGenerator[Change, None]:
+    def watch(self, service: str) -> AsyncGenerator[WatchEvent, None]:
         """Yields the changes among a service's healthy instances, without a connection."""
         return self._watches.watch(service)
 

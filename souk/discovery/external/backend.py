@@ -7,7 +7,7 @@ from typing import Protocol
 from souk.discovery.availability import Availability
 from souk.discovery.diff import Memory
 from souk.discovery.external.leases import LeaseBackend, LeasedRegistration, RegistryAway
-from souk.discovery.registry import Change, Instance, checked
+from souk.discovery.registry import Instance, WatchEvent, checked
 from souk.discovery.watch_fanout import Publish, Watches
 from souk.kernel.addresses import socket_path
 from souk.kernel.clock import Clock
@@ -101,7 +101,7 @@ class BackedRegistry:
         await registration.announced()
         return registration
 
-    def watch(self, service: str) -> AsyncGenerator[Change, None]:
+    def watch(self, service: str) -> AsyncGenerator[WatchEvent, None]:
         """Yields the changes among a service's instances."""
         return self._watches.watch(service)
 

@@ -30,7 +30,7 @@ from dns.rdtypes.IN.SRV import SRV
 
 from souk.discovery.availability import Availability
 from souk.discovery.diff import Known, by_id
-from souk.discovery.registry import HEAVIEST, Change, Instance, checked
+from souk.discovery.registry import HEAVIEST, Instance, WatchEvent, checked
 from souk.discovery.static import Unheard
 from souk.discovery.watch_fanout import Publish, Watches
 from souk.kernel.clock import Clock
@@ -76,7 +76,7 @@ class DnsRegistry:
         """Only checks the instance: the system that fills the zone decides, as Kubernetes does by readiness."""
         return Unheard(checked(instance))
 
-    def watch(self, service: str) -> AsyncGenerator[Change, None]:
+    def watch(self, service: str) -> AsyncGenerator[WatchEvent, None]:
         """Yields the changes among a service's instances, which show when a record's time to live ends."""
         return self._watches.watch(service)
 

@@ -55,7 +55,7 @@ class BrokerPublisher:
                 await self._require_fit()
                 await self._broker.declare(topic, self._groups.get(topic, ()))
                 self._declared.add(topic)
-            with sending(self._tracer, topic, events):
+            with sending(self._tracer, topic, events, self._broker.system):
                 return await self._broker.publish(topic, events)
         except BrokerUnavailable:
             # It may come back without its topics, or with other settings.
@@ -68,7 +68,9 @@ class BrokerPublisher:
             raise BrokerUnavailable(f"the broker would lose events: {why}")
 
 
-def sending(tracer: Tracer | None, topic: str, events: Sequence[Event]) -> AbstractContextManager[Span | None]:
+def sending(
+    tracer: Tracer | None, topic: str, events: Sequence[Event], system: str
+) -> AbstractContextManager[Span | None]:
     """Gives the block in which a relay sends a batch of events to a broker."""
     if tracer is None:
         return UNTRACED
@@ -76,7 +78,7 @@ def sending(tracer: Tracer | None, topic: str, events: Sequence[Event]) -> Abstr
         tracer,
         f"send {topic}",
         SpanKind.CLIENT,
-        {**message_attributes("send", topic), "messaging.batch.message_count": len(events)},
+        {**message_attributes("send", topic, system), "messaging.batch.message_count": len(events)},
         parent="",
         links=[event.traceparent for event in events[:_MOST_LINKS] if is_plain(event.traceparent)],
     )

@@ -71,6 +71,11 @@ class Subscriber:
         """The topics that its types are in."""
         return sorted({topic_of(type_name) for type_name in self._types})
 
+    @property
+    def backlog_means(self) -> str:
+        """What the broker counts as its backlog, in words."""
+        return self._broker.backlog_means
+
     async def backlog(self) -> dict[str, int]:
         """Returns how many events each topic still has for it. Raises BrokerUnavailable."""
         return {topic: await self._broker.backlog(topic, self.group) for topic in self.topics}
@@ -98,7 +103,8 @@ class Subscriber:
         if not event.type:
             self._to_park[event.id] = Cause("it is no event of ours")
             return True
-        result = await handled(self._consumer, self._handler, event, self._event_timeout, self._clock, self._tracer)
+        limit, system = self._event_timeout, self._broker.system
+        result = await handled(self._consumer, self._handler, event, limit, self._clock, self._tracer, system)
         if result is None:
             return False
         if result.failure:

@@ -1,9 +1,9 @@
 "use strict";
 const filter = document.getElementById("filter");
 const matches = document.getElementById("matches");
-const nodes = [...document.querySelectorAll("main details, main tr[id]")];
+const nodes = [...document.querySelectorAll("main section:not(#try-caller) details, main tr[id]")];
 const found = nodes.map((node) => [node, node.textContent.toLowerCase()]);
-const sections = [...document.querySelectorAll("main section")];
+const sections = [...document.querySelectorAll("main section:not(#try-caller)")];
 const apply = () => {
   const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
   for (const [node, text] of found) node.hidden = !words.every((word) => text.includes(word));

@@ -4,12 +4,13 @@ Records are of the part `audit`, so that they can be told from others and sent e
 one was refused is said by the name of the check, and of an API key its public identifier alone.
 """
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
 
 from souk.gateway.http.problem import Problem
 from souk.gateway.http.request import Request
 from souk.kernel.clock import Clock
 from souk.telemetry.logs import logger
+from souk.telemetry.metrics import counter
 
 REFUSALS = frozenset({401, 403})
 RECORDS_A_SECOND = 20.0
@@ -24,12 +25,12 @@ class AuditLog:
 
     def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
         self._log, self._clock = logger("audit"), clock
-        self._count = Counter(
-            "souk_gateway_refusals_total",
+        self._count = counter(
+            "souk_gateway_refusals",
             "Requests that were refused for who sent them, by code and by the check that failed.",
             ("code", "why"),
-            registry=registry,
         )
+        registry.register(self._count)
         self._room, self._since, self._left_out = BURST, clock.monotonic(), 0
 
     def refused(self, request: Request, problem: Problem) -> None:

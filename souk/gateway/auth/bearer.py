@@ -6,10 +6,9 @@ issuer alone, never from what a token brings (`jwk`, `jku`, `x5c`, `x5u`).
 """
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-from cachetools import LRUCache
 
 from souk.gateway.auth.claims import Identified, TrustedIssuer
 from souk.gateway.auth.compact import Unreadable, read_compact
@@ -35,7 +34,8 @@ class BearerTokens:
     def __init__(self, issuers: Iterable[TrustedIssuer], remembered: int, clock: Clock) -> None:
         self._issuers = {issuer.issuer: issuer for issuer in issuers}
         self._clock = clock
-        self._verified: LRUCache[bytes, _Verified] = LRUCache(remembered)
+        self._remembered = remembered
+        self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
 
     async def identified(self, token: str) -> Identified:
         """Returns the caller that a token names. Raises Problem 401, or another one if the keys cannot be fetched."""
@@ -44,6 +44,7 @@ class BearerTokens:
         digest = hashlib.sha256(token.encode()).digest()
         verified = self._verified.get(digest)
         if verified is not None:
+            self._verified.move_to_end(digest)
             if verified.issuer.keys.stale:
                 await verified.issuer.keys.refresh()
             if not verified.issuer.keys.holds(verified.kid, verified.key):
@@ -52,6 +53,8 @@ class BearerTokens:
         if verified is None:
             verified = await self._verify(token)
             self._verified[digest] = verified
+            if len(self._verified) > self._remembered:
+                self._verified.popitem(last=False)
         if verified.expires <= self._clock.now() / MICROSECONDS:
             self._verified.pop(digest, None)
             raise unauthenticated("the token has expired", invalid_token=True, why="expired")

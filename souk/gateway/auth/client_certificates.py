@@ -37,8 +37,15 @@ class ClientCertificates:
     """Turns verified certificates into callers, who may call what their scopes name."""
 
     def __init__(self, callers: Iterable[CertificateCaller], clock: Clock) -> None:
-        self._callers: Mapping[Named, Identified] = MappingProxyType({named(one): _identified(one) for one in callers})
         self._clock = clock
+        self.use(callers)
+
+    def use(self, callers: Iterable[CertificateCaller]) -> None:
+        """Puts these callers into force for the requests that begin from now on, also on connections that are open.
+
+        Raises ValueError for a wrong subject.
+        """
+        self._callers: Mapping[Named, Identified] = MappingProxyType({named(one): _identified(one) for one in callers})
         self._known: LRUCache[str, _Read] = LRUCache(_REMEMBERED)
 
     def identified(self, request: BrowserRequest) -> Identified | None:

@@ -78,7 +78,7 @@ class Identity:
         cookies: bool = False,
     ) -> None:
         self._tokens, self._roles_of, self._api_keys, self._cookies = tokens, roles_of, api_keys, cookies
-        self._certificates = certificates
+        self.certificates = certificates
 
     async def authorise(
         self, request: BrowserRequest, rule: AccessRule, traceparent: str, *, passed_on: bool = False
@@ -134,8 +134,8 @@ class Identity:
             if request.method not in SAFE:
                 require_same_origin(request)
             return await self._tokens.identified(token)
-        if not authorization and self._certificates is not None:
-            found = self._certificates.identified(request)
+        if not authorization and self.certificates is not None:
+            found = self.certificates.identified(request)
             if found is not None:
                 return found
         if scheme.lower() != "bearer" or not token:

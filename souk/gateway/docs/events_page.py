@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from souk.gateway.docs.page import framed
+from souk.gateway.docs.page import Group, framed, schemas_of
 from souk.gateway.docs.schema import Schema, fields, reference, text
 
 
@@ -12,23 +12,15 @@ def events_page_of(document: Mapping[str, Any]) -> tuple[bytes, Sequence[tuple[b
     """Returns the page and its headers, which allow its own style and script and nothing else."""
     links = '<a href="/asyncapi.json">asyncapi.json</a>. What clients call: <a href="/docs">the API</a>'
     info = document["info"]
-    return framed(info["title"], info["description"], links, "Filter by name or service", _body(document))
+    return framed(info["title"], info["description"], links, "Filter by name or service", list(_groups(document)))
 
 
-def _body(document: Mapping[str, Any]) -> Iterator[str]:
+def _groups(document: Mapping[str, Any]) -> Iterator[Group]:
     messages = document["components"]["messages"]
     for topic, channel in document["channels"].items():
-        yield f"<section><h2>{escape(channel['title'])}</h2><p>Topic {text(f'`{topic}`')}</p>"
-        for name in channel["messages"]:
-            yield from _event(messages[name], _hearers(document, topic, name))
-        yield "</section>"
-    yield "<section><h2>Schemas</h2>"
-    for name, schema in document["components"]["schemas"].items():
-        yield (
-            f'<details id="{escape(name)}"><summary><code>{escape(name)}</code>'
-            f"<span>{text(schema.get('description', ''))}</span></summary>{fields(schema)}</details>"
-        )
-    yield "</section>"
+        events = ("".join(_event(messages[name], _hearers(document, topic, name))) for name in channel["messages"])
+        yield Group(channel["title"], f"<p>Topic {text(f'`{topic}`')}</p>{''.join(events)}")
+    yield Group("Schemas", schemas_of(document["components"]["schemas"]))
 
 
 def _event(message: Schema, hearers: Sequence[str]) -> Iterator[str]:

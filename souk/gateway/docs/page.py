@@ -3,30 +3,50 @@
 import hashlib
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
-from json import dumps
 from typing import Any
 
 from souk.gateway.docs.schema import Schema, fields, reference, row, text
+from souk.gateway.docs.settings import DocsSettings
+from souk.gateway.docs.trial import examples, login_section
 
 _TIME = "x-timeout-seconds"
 _COMMON = ("type", "title", "status", "detail", "code", "requestId")
 _ASSETS = files("souk.gateway") / "assets"
+STYLES = ("shared/scales.css", "docs.css")
+READ, TRIED = ("docs.js",), ("docs.js", "trial.js")
+"""The scripts of a page that is read, and of one from which requests are tried."""
 
 
-def page_of(document: Mapping[str, Any]) -> tuple[bytes, Sequence[tuple[bytes, bytes]]]:
-    """Returns the page and its headers, which allow its own style and script and nothing else."""
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group of a page: its name, and what is in it as HTML. A section with an `id` has it."""
+
+    name: str
+    html: str
+    id: str = ""
+
+
+def page_of(document: Mapping[str, Any], docs: DocsSettings) -> tuple[bytes, Sequence[tuple[bytes, bytes]]]:
+    """Returns the page and its headers, which allow its own style and script, and requests to its own origin."""
     links = '<a href="/openapi.json">openapi.json</a>. What services tell each other: <a href="/docs/events">events</a>'
     title = f"{document['info']['title']} API"
-    return framed(title, document["info"]["description"], links, "Filter by path, name or code", _body(document))
+    groups = list(_groups(document, docs))
+    return framed(title, document["info"]["description"], links, "Filter by path, name or code", groups, TRIED)
 
 
 def framed(
-    title: str, description: str, links: str, search: str, body: Iterable[str]
+    title: str, description: str, links: str, search: str, groups: Sequence[Group], scripts: Sequence[str] = READ
 ) -> tuple[bytes, Sequence[tuple[bytes, bytes]]]:
-    """Returns a page around a body, and its headers; `links` and `body` are HTML, the others are text."""
-    style, script = (_ASSETS.joinpath(name).read_text("utf-8") for name in ("docs.css", "docs.js"))
+    """Returns a page of groups, and its headers; `links` is HTML, the others are text.
+
+    `scripts` are READ, or TRIED for a page that sends requests.
+    """
+    scales, own, *code = (_ASSETS.joinpath(name).read_text("utf-8") for name in (*STYLES, *scripts))
+    style = scales + own
+    script, may_send = "\n".join(code), "connect-src 'self'; " if scripts == TRIED else ""
     title = escape(title)
     html = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
@@ -35,11 +55,12 @@ def framed(
         f"<p>{text(description)}</p>"
         f"<p>The same for programs: {links}</p>"
         f'<label for="filter">{escape(search)}</label><input id="filter" type="search">'
-        '<p id="matches" role="status"></p>'
-        f"</header><main>{''.join(body)}</main><script>{script}</script></body></html>"
+        '<p id="matches" role="status"></p></header>'
+        f'<div class="frame"><nav aria-label="Groups"><ul>{"".join(_links(groups))}</ul></nav>'
+        f"<main>{''.join(_sections(groups))}</main></div><script>{script}</script></body></html>"
     )
     policy = (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; {may_send}"
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     return html.encode(), (
@@ -49,32 +70,58 @@ def framed(
     )
 
 
+def _links(groups: Iterable[Group]) -> Iterator[str]:
+    for group in groups:
+        yield f'<li><a href="#{_anchor(group)}">{escape(group.name)}</a></li>'
+
+
+def _sections(groups: Iterable[Group]) -> Iterator[str]:
+    for group in groups:
+        own = f' id="{group.id}"' if group.id else ""
+        yield f'<section{own}><h2 id="{_anchor(group)}">{escape(group.name)}</h2>{group.html}</section>'
+
+
+def _anchor(group: Group) -> str:
+    return f"group-{escape(group.name.lower().replace(' ', '-'))}"
+
+
 def _hash(content: str) -> str:
     return f"sha256-{b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
 
 
-def _body(document: Mapping[str, Any]) -> Iterator[str]:
+def _groups(document: Mapping[str, Any], docs: DocsSettings) -> Iterator[Group]:
+    if login := "".join(login_section(document, docs)):
+        yield Group("Log in", login, "try-caller")
     for tag in document["tags"]:
-        yield f"<section><h2>{escape(tag['name'])}</h2><p>{text(tag.get('description', ''))}</p>"
-        for path, operations in document["paths"].items():
-            for verb, operation in operations.items():
-                if tag["name"] in operation["tags"]:
-                    yield from _operation(verb, path, operation, document)
-        yield "</section>"
-    yield "<section><h2>Schemas</h2>"
-    shown = {name: one for name, one in document["components"]["schemas"].items() if _own_members(one)}
-    for name, schema in shown.items():
-        yield (
-            f'<details id="{escape(name)}"><summary><code>{escape(name)}</code>'
-            f"<span>{text(schema.get('description', ''))}</span></summary>{fields(schema)}</details>"
+        operations = (
+            "".join(_operation(verb, path, operation, document, docs))
+            for path, verbs in document["paths"].items()
+            for verb, operation in verbs.items()
+            if tag["name"] in operation["tags"]
         )
-    yield (
-        '</section><section><h2>Codes</h2><table class="codes"><tr><th>Code</th><td>Status</td><td>What it means</td>'
-        f"<td>What to do</td></tr>{''.join(_codes(document))}</table></section>"
+        yield Group(tag["name"], f"<p>{text(tag.get('description', ''))}</p>{''.join(operations)}")
+    yield Group("Schemas", schemas_of({
+        name: one for name, one in document["components"]["schemas"].items() if _own_members(one)
+    }))  # fmt: skip
+    yield Group(
+        "Codes",
+        '<table class="codes"><tr><th>Code</th><td>Status</td><td>What it means</td>'
+        f"<td>What to do</td></tr>{''.join(_codes(document))}</table>",
     )
 
 
-def _operation(verb: str, path: str, operation: Schema, document: Mapping[str, Any]) -> Iterator[str]:
+def schemas_of(known: Mapping[str, Schema]) -> str:
+    """Renders schemas, each to be opened."""
+    return "".join(
+        f'<details id="{escape(name)}"><summary><code>{escape(name)}</code>'
+        f"<span>{text(schema.get('description', ''))}</span></summary>{fields(schema)}</details>"
+        for name, schema in known.items()
+    )
+
+
+def _operation(
+    verb: str, path: str, operation: Schema, document: Mapping[str, Any], docs: DocsSettings
+) -> Iterator[str]:
     who = ", ".join(operation.get("x-roles", ["user"] if operation["security"] else ["anyone"]))
     limit = f" <small>Answered within {operation[_TIME]:g} s.</small>" if _TIME in operation else ""
     yield (
@@ -90,7 +137,9 @@ def _operation(verb: str, path: str, operation: Schema, document: Mapping[str, A
     yield "<h3>Answers</h3><table>"
     for status, response in _responses(operation, document).items():
         yield f"<tr><th>{escape(status)}</th><td>{_answer(response, document)}</td></tr>"
-    yield "</table></details>"
+    yield "</table>"
+    yield from examples(verb, path, operation, docs)
+    yield "</details>"
 
 
 def _more(operation: Schema) -> str:
@@ -113,8 +162,6 @@ def _request_body(contents: Schema, document: Mapping[str, Any]) -> Iterator[str
     yield f"<h3>Body: {reference(schema) or escape(kind)}</h3>"
     known = document["components"]["schemas"]
     yield fields(known[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema)
-    if example := content.get("example"):
-        yield f"<h3>For example</h3><pre>{escape(dumps(example, indent=2, ensure_ascii=False))}</pre>"
 
 
 def _responses(operation: Schema, document: Mapping[str, Any]) -> Mapping[str, Schema]:

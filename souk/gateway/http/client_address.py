@@ -27,11 +27,17 @@ def client_address(scope: Mapping[str, Any], trusted: Sequence[IPv4Network | IPv
     return here
 
 
+def from_trusted_proxy(scope: Mapping[str, Any], trusted: Sequence[IPv4Network | IPv6Network]) -> bool:
+    """Whether the other end of the connection is a trusted proxy."""
+    client = scope.get("client")
+    peer = _address(str(client[0])) if client and trusted else None
+    return peer is not None and any(peer in network for network in trusted)
+
+
 def client_scheme(scope: Mapping[str, Any], trusted: Sequence[IPv4Network | IPv6Network]) -> str:
     """Returns `http` or `https`, by which the client came: to the nearest trusted proxy, or to this server."""
-    own, client = str(scope.get("scheme", "http")), scope.get("client")
-    peer = _address(str(client[0])) if client and trusted else None
-    if peer is None or not any(peer in network for network in trusted):
+    own = str(scope.get("scheme", "http"))
+    if not from_trusted_proxy(scope, trusted):
         return own
     given = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == _SCHEME]
     return given[0] if given in (["http"], ["https"]) else own

@@ -5,12 +5,12 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
-from souk.gateway.http.client_address import client_address, client_scheme
+from souk.gateway.http.client_address import client_address, client_scheme, from_trusted_proxy
 from souk.gateway.http.problem import Problem, invalid
 from souk.gateway.settings import GatewaySettings
 from souk.kernel.errors import SoukError, Violation
 from souk.kernel.whole_numbers import whole_number
-from souk.telemetry.traces import TraceContext, child_of
+from souk.telemetry.traces import carried_state, child_of, parse
 from souk.telemetry.tracing.span import Span
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -40,6 +40,7 @@ _READ = frozenset(
         b"origin",
         b"sec-fetch-site",
         b"traceparent",
+        b"tracestate",
         b"transfer-encoding",
         b"x-api-key",
         b"x-request-id",
@@ -108,13 +109,13 @@ class Request:
         given = self._header.get(b"x-request-id")
         self.request_id = given.decode() if given and _REQUEST_ID.fullmatch(given) else self.trace.trace_id
 
-    def under(self, span: Span) -> None:
-        """Makes the span that records the request its place in its trace."""
-        if self.request_id == self.trace.trace_id:
-            self.request_id = span.trace_id
-        self.span = span
-        self.trace = TraceContext(span.trace_id, span.span_id, span.traceparent.endswith("1"))
-        self.traceparent = self.trace.traceparent
+    @property
+    def tracestate(self) -> str:
+        """What other systems have said of the trace, as it goes on; empty if nothing, or if it is not valid."""
+        given = self._header.get(b"tracestate")
+        if given is None or parse(self.header(b"traceparent")) is None:
+            return ""
+        return carried_state(given.decode("latin-1").replace("\0", ","))
 
     def header(self, name: bytes) -> str:
         """Returns a header that the gateway reads; empty when it was not sent."""
@@ -130,6 +131,11 @@ class Request:
     def scheme(self) -> str:
         """The scheme that the client used, as far as it can be trusted."""
         return client_scheme(self.scope, self._settings.trusted_proxies)
+
+    @property
+    def from_proxy(self) -> bool:
+        """Whether a trusted proxy has sent the request."""
+        return from_trusted_proxy(self.scope, self._settings.trusted_proxies)
 
     @property
     def certificate(self) -> tuple[str, str]:
@@ -162,7 +168,8 @@ class Request:
         if not self._pending:
             return b""
         self._check_type()
-        return await self._whole()
+        here = self._at_once(self._settings.max_body)
+        return await self._whole() if here is None else here
 
     async def raw_body(self) -> bytes:
         """Reads the body, at most `max_body` bytes of any content type. Raises Problem 400, 413 or 415."""
@@ -221,14 +228,14 @@ class Request:
 
     def check_encoding(self) -> None:
         """Raises Problem 415 when the body is compressed."""
-        if self.header(b"content-encoding").lower() not in ("", "identity"):
+        if b"content-encoding" in self._header and self.header(b"content-encoding").lower() not in ("", "identity"):
             raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", "the body must not be compressed")
 
     async def _read(self, limit: int) -> bytes:
-        whole = self._at_once()
+        whole = self._at_once(limit)
         if whole is not None:
-            self._pending = False
-        first = await self._next() if whole is None else whole
+            return whole
+        first = await self._next()
         if not self._pending:
             if len(first) > limit:
                 raise _too_large(limit)
@@ -240,10 +247,18 @@ class Request:
             raise _too_large(limit)
         return bytes(body)
 
-    def _at_once(self) -> bytes | None:
-        """Returns the body if all of it is here and nothing of it was read; None if it must be waited for."""
+    def _at_once(self, limit: int) -> bytes | None:
+        """Returns the body if all of it is here and nothing of it was read; None if it must be waited for.
+
+        Raises Problem 413 for more than `limit` bytes.
+        """
         whole = (self.scope.get("extensions") or {}).get(WHOLE_BODY)
-        return None if whole is None else whole()
+        body: bytes | None = None if whole is None else whole()
+        if body is not None:
+            self._pending = False
+            if len(body) > limit:
+                raise _too_large(limit)
+        return body
 
     async def _next(self) -> bytes:
         message = await self._receive()

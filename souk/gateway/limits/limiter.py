@@ -14,6 +14,7 @@ from souk.gateway.http.request import Request
 from souk.gateway.limits.counts import LimitCounts
 from souk.gateway.limits.policy import OF_ACCOUNTS, Client, LimitPolicy
 from souk.gateway.limits.store import Quota, QuotaStore, Wanted
+from souk.kernel.context import CallContext, use
 
 RATE_LIMITED = "RATE_LIMITED"
 VIOLATED = "violated-policies"
@@ -139,13 +140,15 @@ class MethodLimits:
 
     def _count(self, request: Request, wanted: Sequence[Wanted], before: Sequence[Wanted]) -> Awaitable[None] | None:
         taken = self._store.take(wanted)
-        if isinstance(taken, Sequence):
+        if isinstance(taken, list):  # a test for an abstract class costs as much as counting
             self._heed(request, taken, before)
             return None
         return self._awaited(request, taken, before)
 
-    async def _awaited(self, request: Request, taking: Awaitable[Sequence[Quota]], before: Sequence[Wanted]) -> None:
-        self._heed(request, await taking, before)
+    async def _awaited(self, request: Request, taking: Awaitable[list[Quota]], before: Sequence[Wanted]) -> None:
+        with use(CallContext(traceparent=request.traceparent)):
+            quotas = await taking
+        self._heed(request, quotas, before)
 
     def _heed(self, request: Request, quotas: Sequence[Quota], before: Sequence[Wanted]) -> None:
         request.quotas = [*request.quotas, *quotas] if request.quotas else quotas

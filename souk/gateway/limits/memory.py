@@ -49,7 +49,7 @@ class MemoryQuotas:
         self._clock, self._most_keys = clock, most_keys
         self._tables: dict[str, KeyTable] = {}
 
-    def take(self, wanted: Sequence[Wanted]) -> Sequence[Quota]:
+    def take(self, wanted: Sequence[Wanted]) -> list[Quota]:
         """Counts one request against all of the limits, or none; never waits."""
         now = int(self._clock.monotonic() * MICROSECONDS)
         found, fits = [], True

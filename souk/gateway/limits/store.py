@@ -25,7 +25,7 @@ class Quota(NamedTuple):
 class QuotaStore(Protocol):
     """Counts requests by key. The request counts against all of its limits or, when one refuses, against none."""
 
-    def take(self, wanted: Sequence[Wanted]) -> Sequence[Quota] | Awaitable[Sequence[Quota]]:
+    def take(self, wanted: Sequence[Wanted]) -> list[Quota] | Awaitable[list[Quota]]:
         """Counts one request and returns a quota for each limit; what has to be waited for is an awaitable of that.
 
         Raises LimitsAway when a policy is to refuse all requests because the store does not answer.

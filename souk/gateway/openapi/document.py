@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from souk.descriptors.contract import Contract
+from souk.descriptors.http_shape import rules_served
 from souk.descriptors.openapi.document import LimitsOf, openapi_of
 from souk.gateway.auth.identity import Issuer
 from souk.gateway.openapi.own_operations import own_operations
@@ -26,4 +27,16 @@ def document_of(
     file = file or RoutesFile("")
     operations = [*own_operations(contracts, issuer), *route_operations(file, issuer, contracts)]
     document = openapi_of(contracts, title, issuer.keys_method, limits_of, operations)
+    if issuer.login_method:
+        _name_login(document, contracts, issuer.login_method)
     return {**document, "x-rules": rules} if (rules := rules_without_path(file)) else document
+
+
+def _name_login(document: dict[str, Any], contracts: Sequence[Contract], login: str) -> None:
+    """Says at the bearer scheme which operation gives access tokens, if the login is one."""
+    methods = {name: method for contract in contracts for name, method in contract.methods.items()}
+    schemes = document["components"]["securitySchemes"]
+    for rule in rules_served(methods[login]):
+        operation = document["paths"].get(rule.path, {}).get(rule.verb.lower())
+        if operation is not None:
+            schemes["bearer"] = {**schemes["bearer"], "x-token-operation": operation["operationId"]}

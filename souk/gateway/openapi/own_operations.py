@@ -16,6 +16,7 @@ _TAG = "gateway"
 _FROM_A_PAGE = "The request must come from a page of this origin, as the browser itself says."
 _NO_TOKEN_IN_SCRIPTS = "sets the cookies, which no script can read, in place of an answer with tokens"
 _COOKIES = {"Set-Cookie": {"description": "The tokens, as two cookies.", "schema": {"type": "string"}}}
+_OF_A_PAGE = {"x-same-origin": True}
 _FORM_CODES = ("REQUEST_TIMEOUT", "BODY_TOO_LARGE")
 _JSON_CODES = (*_FORM_CODES, "UNSUPPORTED_MEDIA_TYPE")
 _CALL_CODES = ("DEADLINE_EXCEEDED",)
@@ -38,18 +39,21 @@ def _session(login: Method) -> Iterator[GatewayOperation]:
         "post", SESSION_PATH, "openSession", _TAG, "Logs a browser in",
         f"Logs a browser in: {_NO_TOKEN_IN_SCRIPTS}. {_FROM_A_PAGE}",
         login, done, (*codes, *_JSON_CODES), services, rule=HttpRule("POST", SESSION_PATH, WHOLE), timeout=timeout,
+        more=_OF_A_PAGE,
     )  # fmt: skip
     known = replace(login, reasons=_without(login, FORBIDDEN, INVALID_REQUEST))
     yield GatewayOperation(
         "post", REFRESH_PATH, "refreshSession", _TAG, "Renews the tokens of a session",
         f"Renews the tokens of a session: {_NO_TOKEN_IN_SCRIPTS}. {_FROM_A_PAGE}",
         known, done, codes, services, security=[{"sessionRefresh": []}], timeout=timeout,
+        more=_OF_A_PAGE,
     )  # fmt: skip
     yield GatewayOperation(
         "delete", SESSION_PATH, "closeSession", _TAG, "Logs a browser out",
         f"Logs a browser out, and deletes its cookies; without a session nothing happens. {_FROM_A_PAGE}",
         replace(login, reasons={}), done, codes, services,
         security=[{"sessionAccess": [], "sessionRefresh": []}, {"sessionRefresh": []}, {}], timeout=timeout,
+        more=_OF_A_PAGE,
     )  # fmt: skip
 
 

@@ -11,13 +11,14 @@ _BODILESS = frozenset({204, 304})
 
 
 class AnswerReader(Reader):
-    """Reads one answer after the other. `parts` are those of the body that were not taken yet.
+    """Reads one answer after the other. `parts` are those of the body that were not taken yet. A head has at most
+    `max_head` bytes.
 
     `status` is 0 until the head of the final answer is read; `continued` is set once a `100 Continue` has come.
     """
 
-    def __init__(self) -> None:
-        super().__init__(httptools.HttpResponseParser, _UNLIMITED)
+    def __init__(self, max_head: int) -> None:
+        super().__init__(httptools.HttpResponseParser, _UNLIMITED, max_head)
         self.bodiless = self.may_switch = False
 
     def _clear(self) -> None:

@@ -12,15 +12,16 @@ from typing import Any, cast
 from souk.gateway.proxy.answer_reader import AnswerReader
 from souk.gateway.proxy.answer_timer import AnswerTimer
 from souk.gateway.proxy.faults import FaultKind, UpstreamFault
+from souk.gateway.proxy.settings import UpstreamSettings
 from souk.http1.reader import BodyTooLarge, HeadTooLarge, Malformed
 
 
 class UpstreamConnection(asyncio.Protocol):
     """One connection. `used` says whether it has carried a request before."""
 
-    def __init__(self, read_ahead: int, gone: Callable[["UpstreamConnection"], None]) -> None:
-        self.reader = AnswerReader()
-        self._read_ahead, self._gone = read_ahead, gone
+    def __init__(self, settings: UpstreamSettings, gone: Callable[["UpstreamConnection"], None]) -> None:
+        self.reader = AnswerReader(settings.max_head)
+        self._read_ahead, self._gone = settings.read_ahead, gone
         self._loop = asyncio.get_running_loop()
         self._waiting: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None

@@ -7,7 +7,7 @@ before it has read all of it; that answer goes to the client, and the rest of th
 import asyncio
 from collections.abc import Callable
 
-from souk.gateway.http.answers import Answer, HttpAnswer, StreamedAnswer, SwitchedAnswer
+from souk.gateway.http.answers import Answer, Headers, HttpAnswer, StreamedAnswer, SwitchedAnswer
 from souk.gateway.http.request import Request
 from souk.gateway.proxy.connection import UpstreamConnection
 from souk.gateway.proxy.faults import FaultKind, UpstreamFault
@@ -15,7 +15,7 @@ from souk.gateway.proxy.heads import answered, switched
 from souk.gateway.proxy.pool import InstancePool
 from souk.gateway.proxy.request_body import OutgoingBody
 from souk.gateway.proxy.settings import UpstreamSettings
-from souk.gateway.proxy.streamed_body import AnswerBody
+from souk.gateway.proxy.streamed_body import AnswerBody, check_announced, check_size
 from souk.gateway.proxy.websocket.tunnel import Tunnel
 
 FAILING = frozenset({502, 503, 504})
@@ -26,14 +26,14 @@ CONTINUE_AFTER = 1.0
 
 class Exchange:
     """A request and its answer on one connection. `ended` is called once, with whether the
-    instance failed."""
+    instance failed and the status of its answer, 0 without one."""
 
     def __init__(
         self,
         connection: UpstreamConnection,
         pool: InstancePool,
         settings: UpstreamSettings,
-        ended: Callable[[bool | None], None],
+        ended: Callable[[bool | None, int], None],
     ) -> None:
         self._connection, self._pool, self._settings, self._ended = connection, pool, settings, ended
         self._sending: asyncio.Task[None] | None = None
@@ -100,9 +100,14 @@ class Exchange:
             except TimeoutError:
                 raise UpstreamFault(FaultKind.LATE, "the upstream does not read the body") from None
 
+    @property
+    def headers(self) -> Headers:
+        """The headers of the answer as they came."""
+        return self._connection.reader.headers
+
     def answer(self, late_at: float | None) -> Answer:
         """Makes the answer, of which the head has come; whole if its body has come, too. A body that is not complete
-        at `late_at`, by the event loop's time, is lost."""
+        at `late_at`, by the event loop's time, is lost. Raises UpstreamFault for an answer that is too large."""
         reader = self._connection.reader
         if reader.switched:
             tunnel = Tunnel(self._connection, self._settings.idle, lambda: self.close(failed=False))
@@ -110,9 +115,12 @@ class Exchange:
         status, headers = reader.status, reader.headers
         if reader.complete and self._sending is None and not reader.bodiless:
             body = b"".join(reader.parts)
+            check_size(len(body), self._settings.max_answer)
             self.close(failed=False)
             return HttpAnswer(status, answered(headers, whole=True), body)
-        rest = AnswerBody(self._connection, self.end, self._settings.idle, late_at)
+        if not reader.bodiless:
+            check_announced(status, headers, self._settings.max_answer)
+        rest = AnswerBody(self._connection, self.end, self._settings, late_at)
         return StreamedAnswer(status, answered(headers), rest)
 
     def end(self, failed: bool | None) -> None:
@@ -132,7 +140,8 @@ class Exchange:
             sending.cancel()
         elif sending is not None:
             sent = not sending.cancelled() and sending.exception() is None
+        status = self._connection.reader.status
         if failed is False:
-            failed = self._connection.reader.status in FAILING
+            failed = status in FAILING
         self._pool.give_back(self._connection, sent=sent)
-        self._ended(failed)
+        self._ended(failed, status)

@@ -5,8 +5,16 @@ What failed is in the log; a client learns only the kind, because hosts and addr
 
 from enum import Enum
 
+from souk.gateway.http.answers import Headers
 from souk.gateway.http.problem import Problem
 from souk.kernel.errors import SoukError
+from souk.rpc.call import Pairs
+from souk.rpc.metadata import first
+from souk.rpc.sidecar import CALLEE_FLAGS, FLAGS, never_sent
+
+_OURS = b"souk-"
+_UNREACHED = frozenset({"UH", "UF", "UO", "NC"})
+"""Flags of a callee's sidecar that say that its application got nothing."""
 
 
 class FaultKind(Enum):
@@ -22,8 +30,12 @@ class FaultKind(Enum):
     """The connection ended too early, or what came was not a sound answer."""
     LATE = "late"
     """No answer came in time."""
+    TOO_LARGE = "too large"
+    """The answer is sound, and larger than it may be: no failure of the instance, and no better a second time."""
     FULL = "full"
     """All connections to the instance are in use."""
+    UNREACHED = "unreached"
+    """The sidecar of this process reached no instance, and has tried all that it may: nothing was sent."""
 
 
 class UpstreamFault(SoukError):
@@ -37,9 +49,31 @@ class UpstreamFault(SoukError):
         """Makes the problem that a client gets."""
         if self.kind is FaultKind.LATE:
             return Problem(504, "UPSTREAM_TIMEOUT", "the server behind the gateway did not answer in time")
-        if self.kind is FaultKind.FULL:
+        if self.kind in (FaultKind.FULL, FaultKind.UNREACHED):
             return no_instance()
+        if self.kind is FaultKind.TOO_LARGE:
+            return Problem(502, "UPSTREAM_FAILED", "the answer of the server behind the gateway is too large")
         return Problem(502, "UPSTREAM_FAILED", "the server behind the gateway gave no valid answer")
+
+
+def require_answered(headers: Headers) -> None:
+    """Checks that an answer that came through a sidecar is not one that a sidecar gave by itself.
+
+    Raises UpstreamFault for one of this process's, and of the callee's, which then has not reached its application.
+    """
+    given: Pairs = tuple(
+        (name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name.startswith(_OURS)
+    )
+    flags, behind = first(given, FLAGS), first(given, CALLEE_FLAGS)
+    if behind and not flags:
+        unreached = bool(set(behind.split(",")) & _UNREACHED)
+        raise UpstreamFault(_kind(unreached), f"the sidecar of the callee answered by itself ({behind})")
+    if flags:
+        raise UpstreamFault(_kind(never_sent(given)), f"the sidecar answered by itself ({flags})")
+
+
+def _kind(unreached: bool) -> FaultKind:
+    return FaultKind.UNREACHED if unreached else FaultKind.BROKEN
 
 
 def no_instance(retry_after: float | None = None) -> Problem:

@@ -7,11 +7,13 @@ sent of them goes on only if the client is a trusted proxy.
 
 from collections.abc import Collection, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 
 from souk.gateway.http.answers import Headers
+from souk.gateway.http.client_address import from_trusted_proxy
 from souk.gateway.http.problem import Problem
 from souk.gateway.http.request import Request
+from souk.rpc.sidecar import CLIENT_HOST, TRIES
 
 VIA = b"1.1 souk"
 MOST_HOPS = 8
@@ -34,12 +36,18 @@ _OF_ONE_CONNECTION = frozenset(
     )
 )
 _FORWARDED = frozenset((b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"))
-_WRITTEN_TO_UPSTREAM = frozenset((b"content-length", b"expect", b"host", b"traceparent", b"via", b"x-request-id"))
+_WRITTEN_TO_UPSTREAM = frozenset(
+    (b"content-length", b"expect", b"host", b"traceparent", b"tracestate", b"via", b"x-request-id")
+)
 _DROPPED = _OF_ONE_CONNECTION | _FORWARDED | _WRITTEN_TO_UPSTREAM
 _WRITTEN_TO_CLIENT = frozenset((b"date", b"traceparent", b"x-content-type-options", b"x-request-id"))
 _HEEDED_IN_ANSWERS = _OF_ONE_CONNECTION | _WRITTEN_TO_CLIENT | {b"content-length", b"via"}
 """Those that do not just go on as they are."""
 _RESERVED = b"souk-"
+_HEEDED_BY_SIDECARS = (_RESERVED, b"x-envoy-")
+_CLIENT_HOST = CLIENT_HOST.encode()
+BY_SENDER = (TRIES.encode(), b"sender")
+"""Says to a sidecar that the gateway itself sends again what was lost, as the route has it."""
 _LONGEST_HOST = 256
 """Octets of a host whose lines are remembered, so that a client cannot fill the memory."""
 _FORWARDED_LINES = b"x-forwarded-for: %b\r\nx-forwarded-host: %b\r\nx-forwarded-proto: %b\r\nforwarded: %b\r\n"
@@ -48,10 +56,15 @@ Networks = Sequence[IPv4Network | IPv6Network]
 
 
 class RequestHeads:
-    """Writes the heads of requests. The networks are those of proxies whose word on clients is believed."""
+    """Writes the heads of requests. The networks are those of proxies whose word on clients is believed.
 
-    def __init__(self, trusted: Networks) -> None:
-        self._trusted = trusted
+    With the name of a `service`, heads are for a sidecar: that finds the service by it as the host, and puts the
+    client's there.
+    """
+
+    def __init__(self, trusted: Networks, service: bytes = b"") -> None:
+        self._trusted, self._service = trusted, service
+        self._reserved = _HEEDED_BY_SIDECARS if service else (_RESERVED,)
 
     def write(
         self,
@@ -61,9 +74,11 @@ class RequestHeads:
         authority: bytes,
         length: int | None,
         extra: bytes = b"",
+        traceparent: str = "",
     ) -> bytes:
         """Returns the octets of a head. `authority` is for a request without a host; `length` is that of the body,
-        CHUNKED, or None without one; `extra` are lines that are written as they are, each with its end.
+        CHUNKED, or None without one; `extra` are lines that are written as they are, each with its end. `traceparent`
+        names the try, if it is recorded.
 
         Raises Problem 508 for a request that goes round in a loop.
         """
@@ -81,32 +96,39 @@ class RequestHeads:
                     passed.append(value)
                 elif name in _FORWARDED:
                     forwarded[name] = forwarded[name] + b", " + value if name in forwarded else value
-            elif not name.startswith(_RESERVED):
+            elif not name.startswith(self._reserved):
                 lines.append(b"%b: %b\r\n" % (name, value))
         if connection and (named := named_by_connection(headers)):
             lines = [line for line in lines if line.partition(b":")[0] not in named]
         if length is not None:
             lines.append(b"transfer-encoding: chunked\r\n" if length == CHUNKED else b"content-length: %d\r\n" % length)
-        lines.append(self._forwarded(request, host, forwarded))
-        return b"%b %b HTTP/1.1\r\nhost: %b\r\nvia: %b\r\nx-request-id: %b\r\ntraceparent: %b\r\n%b%b\r\n" % (
+        lines.append(self._of_client(request, host, forwarded))
+        return b"%b %b HTTP/1.1\r\nhost: %b\r\nvia: %b\r\nx-request-id: %b\r\n%b%b%b\r\n" % (
             request.method.encode(),
             target,
-            host,
+            self._service or host,
             _next_via(passed) if passed else VIA,
             request.request_id.encode(),
-            request.traceparent.encode(),
+            _trace(request, traceparent),
             b"".join(lines),
             extra,
         )
 
     def fields(
-        self, request: Request, target: bytes, headers: Headers, authority: bytes, scheme: bytes, length: int | None
+        self,
+        request: Request,
+        target: bytes,
+        headers: Headers,
+        authority: bytes,
+        scheme: bytes,
+        length: int | None,
+        traceparent: str = "",
     ) -> Headers:
         """Returns the fields of a head in HTTP/2 (RFC 9113, 8.3.1). The arguments are those of `write`.
 
         `te: trailers` says that trailers reach the client, which servers of gRPC ask for.
         """
-        head = self.write(request, target, headers, authority, None).split(b"\r\n")
+        head = self.write(request, target, headers, authority, None, traceparent=traceparent).split(b"\r\n")
         lines = [line.partition(b": ") for line in head[1:-2]]
         fields = [(name, value) for name, _, value in lines if name != b"host"]
         host = next(value for name, _, value in lines if name == b"host")
@@ -120,12 +142,17 @@ class RequestHeads:
             fields.append((b"content-length", b"%d" % length))
         return [*pseudo, *fields, (b"te", b"trailers")]
 
+    def _of_client(self, request: Request, host: bytes, given: dict[bytes, bytes]) -> bytes:
+        """Returns the lines about the client, and about the host that it asked for."""
+        lines = self._forwarded(request, host, given)
+        return lines + b"%b: %b\r\n" % (_CLIENT_HOST, host) if self._service else lines
+
     def _forwarded(self, request: Request, host: bytes, given: dict[bytes, bytes]) -> bytes:
         peer = request.scope.get("client")
         address = str(peer[0]) if peer else ""
         scheme = str(request.scope.get("scheme", "http"))
         asked = original_host(request) or host
-        if not given or not self._believes(address.encode()):
+        if not given or not from_trusted_proxy(request.scope, self._trusted):
             return (_known_hop if len(asked) <= _LONGEST_HOST else _first_hop)(address, asked, scheme)
         before, hops = given.get(b"x-forwarded-for"), given.get(b"forwarded")
         hop = _hop(address, asked, scheme)
@@ -136,15 +163,13 @@ class RequestHeads:
             hops + b", " + hop if hops else hop,
         )
 
-    def _believes(self, address: bytes) -> bool:
-        if not self._trusted or not address:
-            return False
-        try:
-            found = ip_address(address.decode())
-        except ValueError:
-            return False
-        found = getattr(found, "ipv4_mapped", None) or found
-        return any(found in network for network in self._trusted)
+
+def _trace(request: Request, traceparent: str) -> bytes:
+    """Returns the lines about the trace."""
+    lines = f"traceparent: {traceparent or request.traceparent}\r\n"
+    if state := request.tracestate:
+        lines += f"tracestate: {state}\r\n"
+    return lines.encode()
 
 
 def _hop(address: str, host: bytes, scheme: str) -> bytes:

@@ -2,8 +2,8 @@
 
 souk_upstream_seconds{upstream,outcome}      until the head of the answer, all tries together: `2xx` to `5xx`, or what
                                              failed: `late`, `broken`, `not sent`, `full`, `stale`, `unprocessed`,
-                                             `refused` by the breaker, `none` without an instance, `gone` when
-                                             the client left before
+                                             `too large`, `refused` by the breaker, `none` without an instance, `gone`
+                                             when the client left before
 souk_upstream_retries_total{upstream}        tries after the first one
 souk_upstream_instances{upstream,state}      the instances that are asked (`used`) and those left out (`ejected`)
 souk_upstream_connections{upstream,state}    connections that wait for a request (`idle`) and all others (`busy`)
@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
 
 from souk.telemetry.latencies import Latencies, LatencySeries
-from souk.telemetry.metrics import Sample, measure
+from souk.telemetry.metrics import Sample, counter, measure
 
 STATUS_CLASSES: Mapping[int, str] = MappingProxyType({k: f"{k}xx" for k in range(1, 6)})
 REFUSED, NO_INSTANCE, CLIENT_GONE = "refused", "none", "gone"
@@ -49,7 +49,8 @@ class UpstreamMetrics:
         labels = ("upstream", "outcome")
         self._seconds = Latencies(registry, "souk_upstream_seconds", text, labels)
         text = "Tries of requests to an upstream after the first one."
-        self._retries = Counter("souk_upstream_retries", text, ("upstream",), registry=registry)
+        self._retries = counter("souk_upstream_retries", text, ("upstream",))
+        registry.register(self._retries)
         self._now = now
         self._shown: list[MeasuredUpstream] = []
         labels, text = ("upstream", "state"), "Instances of an upstream that are asked, and those left out for a while."

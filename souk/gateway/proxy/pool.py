@@ -6,10 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from souk.discovery.registry import Instance
 from souk.gateway.proxy.connection import UpstreamConnection
 from souk.gateway.proxy.faults import FaultKind, UpstreamFault
 from souk.gateway.proxy.settings import UpstreamSettings
 from souk.kernel.addresses import UNIX, socket_path
+
+HTTP = "http"
+"""The key in an instance's metadata for the port, or the address of the socket, of its HTTP server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class InstancePool:
         loop, address = asyncio.get_running_loop(), self.address
 
         def protocol() -> UpstreamConnection:
-            return UpstreamConnection(self._settings.read_ahead, self._gone)
+            return UpstreamConnection(self._settings, self._gone)
 
         if address.socket:
             return (await loop.create_unix_connection(protocol, address.socket))[1]
@@ -108,3 +112,11 @@ class InstancePool:
         self._closed = True
         while self._idle:
             self._idle.pop().abort()
+
+
+def http_address(instance: Instance) -> str:
+    """Gives where an instance takes requests of HTTP: its own address, if it does not name another."""
+    offered = instance.metadata.get(HTTP, "")
+    if offered.isdigit():
+        return f"{instance.address.rpartition(':')[0]}:{offered}"
+    return offered if socket_path(offered) else instance.address

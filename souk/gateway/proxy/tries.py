@@ -13,15 +13,21 @@ import math
 from random import Random
 
 from souk.gateway.http.answers import Answer, StreamedAnswer, SwitchedAnswer
+from souk.gateway.http.request import Request
 from souk.gateway.proxy.faults import FaultKind, UpstreamFault
+from souk.gateway.proxy.pool import InstanceAddress
 from souk.gateway.proxy.request_body import OutgoingBody
+from souk.gateway.proxy.settings import FIRST_BYTE
+from souk.gateway.proxy.spans import UNRECORDED, TryOutcome, TrySpan
 from souk.gateway.routing.outgoing import OutgoingRequest
 from souk.resilience.backoff import Backoff
 from souk.resilience.retry import RetryBudget
+from souk.telemetry.tracing.tracer import Tracer
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 """RFC 9110, 9.2.2."""
 _UNDONE = (FaultKind.NOT_SENT, FaultKind.UNPROCESSED)
+_FINAL = (FaultKind.FULL, FaultKind.TOO_LARGE, FaultKind.UNREACHED)
 _LONGEST_PAUSE = 1.0
 
 
@@ -34,23 +40,33 @@ class Tries:
     def __init__(self, outgoing: OutgoingRequest, method: str, budget: RetryBudget, random: Random, now: float) -> None:
         self._outgoing, self._budget, self._random = outgoing, budget, random
         self._harmless = method in IDEMPOTENT
-        self._retries = self._elsewhere = 0
+        self._made = self._retries = self._elsewhere = 0
         self.asked: set[str] = set()
         self.fresh = False
         whole = outgoing.timeouts.request
         self.deadline = now + whole if whole else None
         budget.call_made()
 
+    def traced(self, tracer: Tracer | None, request: Request, at: InstanceAddress) -> TryOutcome:
+        """Begins the next try, at an instance; without a tracer it is not recorded."""
+        self._made += 1
+        if tracer is None:
+            return UNRECORDED
+        return TrySpan(tracer, request, self._outgoing.target, at, self._made - 1)
+
     def may_repeat(self, body: OutgoingBody) -> bool:
         """Whether the request could be sent again if its connection ends."""
         return self._harmless and body.repeatable
 
-    def timeout(self, default: float, now: float) -> float | None:
-        """Returns the seconds for the next try; None without a limit. Raises UpstreamFault when the time is over."""
+    def timeout(self, first_byte: float | None, now: float) -> float | None:
+        """Returns the seconds for the next try; None without a limit. Raises UpstreamFault when the time is over.
+
+        `first_byte` is what the upstream's settings say.
+        """
         given = self._outgoing.timeouts
-        each = given.backend_request
+        each = first_byte if given.backend_request is None else given.backend_request
         if each is None and given.request is None:
-            each = default
+            each = FIRST_BYTE
         if self.deadline is None:
             return each or None
         if self.deadline <= now:
@@ -69,7 +85,7 @@ class Tries:
             self.fresh = True
             self.asked.clear()
             return 0.0
-        if fault.kind is FaultKind.FULL or not (self._harmless or fault.kind in _UNDONE):
+        if fault.kind in _FINAL or not (self._harmless or fault.kind in _UNDONE):
             return None
         return self._pause(now)
 

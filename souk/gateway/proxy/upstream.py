@@ -15,18 +15,17 @@ from souk.gateway.http.problem import Problem
 from souk.gateway.http.request import Request
 from souk.gateway.proxy.connection import UpstreamConnection
 from souk.gateway.proxy.exchange import FAILING, Exchange
-from souk.gateway.proxy.faults import FaultKind, UpstreamFault, no_instance
-from souk.gateway.proxy.heads import Networks, RequestHeads, asks_for_websocket
+from souk.gateway.proxy.faults import FaultKind, UpstreamFault, no_instance, require_answered
+from souk.gateway.proxy.heads import BY_SENDER, Networks, RequestHeads, asks_for_websocket
 from souk.gateway.proxy.http2.exchange import Http2Exchange
 from souk.gateway.proxy.http2.pool import ALPN, Http2Pool
 from souk.gateway.proxy.metrics import CLIENT_GONE, NO_INSTANCE, REFUSED, STATUS_CLASSES, UpstreamMetrics
 from souk.gateway.proxy.mirror import MirrorTasks
-from souk.gateway.proxy.pool import InstancePool
+from souk.gateway.proxy.pool import InstanceAddress, InstancePool, http_address
 from souk.gateway.proxy.request_body import OutgoingBody
 from souk.gateway.proxy.settings import UpstreamSettings
 from souk.gateway.proxy.tries import Tries, discard
 from souk.gateway.routing.outgoing import OutgoingRequest
-from souk.kernel.addresses import socket_path
 from souk.kernel.clock import Clock
 from souk.kernel.context import Caller
 from souk.resilience.balancer import Balancer, BalancerMember
@@ -34,11 +33,10 @@ from souk.resilience.breaker.breaker import Breaker
 from souk.resilience.retry import RetryBudget
 from souk.rpc.caller_token import CALLER_KEY, OVER_HTTP, CallerTokens
 from souk.telemetry.logs import logger
+from souk.telemetry.tracing.tracer import Tracer
 
-HTTP = "http"
-"""The key in an instance's metadata for the port, or the address of the socket, of its HTTP server."""
 _UNAVAILABLE = 503
-_NO_FAILURE = (FaultKind.STALE, FaultKind.UNPROCESSED)
+_NO_FAILURE = (FaultKind.STALE, FaultKind.UNPROCESSED, FaultKind.TOO_LARGE)
 """What an instance may do that works."""
 _SWITCH = b"connection: upgrade\r\nupgrade: websocket\r\n"
 
@@ -51,7 +49,7 @@ class Upstream:
     Instances that fail are left out for a while; while most requests fail, the breaker answers for the upstream.
     `trusted` are the networks of proxies whose word on clients goes on. Without `tls`, instances of https are checked
     against the authorities that the system knows. With `http2` the instances are spoken to in HTTP/2, of which `tls`
-    must then offer ALPN's `h2`.
+    must then offer ALPN's `h2`. `tracer` records each try.
     """
 
     def __init__(
@@ -64,12 +62,14 @@ class Upstream:
         tls: ssl.SSLContext | None = None,
         metrics: UpstreamMetrics | None = None,
         http2: bool = False,
+        tracer: Tracer | None = None,
     ) -> None:
-        self.name, self._clock, self._tls = name, clock, tls
+        self.name, self._clock, self._tls, self._tracer = name, clock, tls, tracer
         self._observe = metrics.observer(name) if metrics else None
         self._retried = metrics.retried(name) if metrics else None
         self.settings = settings = settings or UpstreamSettings()
-        self._heads = RequestHeads(trusted)
+        self._trusted, self._heads = trusted, RequestHeads(trusted)
+        self.through_sidecar = False
         self._balancer = Balancer(settings=settings.balancer)
         self.breaker = Breaker(settings.breaker)
         self._budget = RetryBudget(settings.budget, clock.monotonic())
@@ -101,8 +101,19 @@ class Upstream:
         self._found(directory.instances(service))
         return self
 
+    def through(self, sidecar: str, service: str, tokens: CallerTokens | None = None) -> "Upstream":
+        """Sends requests to a service through the sidecar of this process, at its address. Returns itself.
+
+        The sidecar knows the instances: it balances, leaves out, and sends again what was not sent or was lost.
+        """
+        if tokens is not None:
+            self._token = lambda caller: tokens.sign(caller, service, OVER_HTTP)
+        self.through_sidecar, self._heads = True, RequestHeads(self._trusted, service.encode())
+        self._use([BalancerMember(sidecar)])
+        return self
+
     def _found(self, instances: Iterable[Instance]) -> None:
-        self._use([BalancerMember(_http_address(one), one.zone, one.weight) for one in instances])
+        self._use([BalancerMember(http_address(one), one.zone, one.weight) for one in instances])
 
     def _use(self, members: list[BalancerMember]) -> None:
         known = self._pools
@@ -145,7 +156,7 @@ class Upstream:
             outcome = NO_INSTANCE if problem.status == _UNAVAILABLE else STATUS_CLASSES[problem.status // 100]
             raise
         except UpstreamFault as fault:
-            failed, outcome = True, fault.kind.value
+            failed, outcome = None if fault.kind is FaultKind.TOO_LARGE else True, fault.kind.value
             _log.warning("an upstream failed", upstream=self.name, why=str(fault), trace_id=request.trace.trace_id)
             raise fault.problem() from fault
         finally:
@@ -205,43 +216,54 @@ class Upstream:
                 await asyncio.sleep(wait)
 
     async def _once(self, request: Request, outgoing: OutgoingRequest, body: OutgoingBody, tries: Tries) -> Answer:
+        timeout = self._timeout(tries)
         instance = self._balancer.pick(self._clock.monotonic(), tries.asked)
         if instance is None:
             raise no_instance()
         tries.asked.add(instance.address)
-
-        def ended(failed: bool | None) -> None:
-            self._balancer.ended(instance, self._clock.monotonic(), failed)
-
         pool = self._pools[instance.address]
+        traced = tries.traced(self._tracer, request, pool.address)
+
+        def ended(failed: bool | None, status: int = 0) -> None:
+            now = self._clock.monotonic()
+            self._balancer.ended(instance, now, failed)
+            traced.ended(status, failed=failed, ejected=bool(failed) and instance.ejected_until > now)
+
         exchange: Exchange | Http2Exchange | None = None
-        timeout = self._timeout(tries)
         try:
             if isinstance(pool, Http2Pool):
                 exchange = Http2Exchange(await pool.connection(), self.settings, ended)
-                await exchange.head(request, self._fields(request, outgoing, pool, body), body, timeout)
+                await exchange.head(
+                    request, self._fields(request, outgoing, pool.address, body, traced.traceparent), body, timeout
+                )
             else:
                 exchange = Exchange(await self._connection(pool, body, tries), pool, self.settings, ended)
                 switch = asks_for_websocket(request, outgoing.headers) and connection_of(request.scope) is not None
-                head = self._head(request, outgoing, pool, body, switch=switch)
+                at, trace = pool.address.authority, traced.traceparent
+                head = self._head(request, outgoing, at, body, trace, switch=switch)
                 await exchange.head(request, head, body, timeout, may_switch=switch)
+            if self.through_sidecar:
+                require_answered(exchange.headers)
+            return exchange.answer(tries.deadline)
         except BaseException as error:
             failed = True if isinstance(error, UpstreamFault) and error.kind not in _NO_FAILURE else None
+            traced.failed(error, expected=not failed)
             if exchange is None:
                 ended(failed)
             else:
                 exchange.close(failed=failed)
             raise
-        return exchange.answer(tries.deadline)
 
-    def _fields(self, request: Request, outgoing: OutgoingRequest, pool: Http2Pool, body: OutgoingBody) -> Headers:
-        at = pool.address
-        scheme = b"https" if at.secure else b"http"
-        fields = self._heads.fields(request, outgoing.target, outgoing.headers, at.authority, scheme, body.length)
+    def _fields(
+        self, request: Request, outgoing: OutgoingRequest, at: InstanceAddress, body: OutgoingBody, trace: str
+    ) -> Headers:
+        scheme, target, headers = b"https" if at.secure else b"http", outgoing.target, outgoing.headers
+        fields = self._heads.fields(request, target, headers, at.authority, scheme, body.length, trace)
         return [*fields, *self._vouched(outgoing)]
 
     def _vouched(self, outgoing: OutgoingRequest) -> Headers:
-        return [] if self._token is None else [(CALLER_KEY.encode(), self._token(outgoing.caller).encode())]
+        fields = [] if self._token is None else [(CALLER_KEY.encode(), self._token(outgoing.caller).encode())]
+        return [*fields, BY_SENDER] if self.through_sidecar and outgoing.retry is not None else fields
 
     async def _connection(self, pool: InstancePool, body: OutgoingBody, tries: Tries) -> UpstreamConnection:
         kept = None if tries.fresh else pool.kept(surely=not tries.may_repeat(body))
@@ -251,12 +273,12 @@ class Upstream:
         return tries.timeout(self.settings.first_byte, asyncio.get_running_loop().time())
 
     def _head(
-        self, request: Request, outgoing: OutgoingRequest, pool: InstancePool, body: OutgoingBody, *, switch: bool
+        self, request: Request, outgoing: OutgoingRequest, at: bytes, body: OutgoingBody, trace: str, *, switch: bool
     ) -> bytes:
         extra = b"expect: 100-continue\r\n" if body.waits else _SWITCH if switch else b""
         for pair in self._vouched(outgoing):
             extra += b"%b: %b\r\n" % pair
-        return self._heads.write(request, outgoing.target, outgoing.headers, pool.address.authority, body.length, extra)
+        return self._heads.write(request, outgoing.target, outgoing.headers, at, body.length, extra, trace)
 
     async def close(self) -> None:
         """Ends the kept connections, and copies of mirrored requests; requests under way go on."""
@@ -265,13 +287,6 @@ class Upstream:
         await self.mirrored.close()
         for pool in self._pools.values():
             pool.close()
-
-
-def _http_address(instance: Instance) -> str:
-    offered = instance.metadata.get(HTTP, "")
-    if offered.isdigit():
-        return f"{instance.address.rpartition(':')[0]}:{offered}"
-    return offered if socket_path(offered) else instance.address
 
 
 @cache

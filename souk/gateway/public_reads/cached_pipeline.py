@@ -16,17 +16,24 @@ from souk.kernel.context import Caller
 
 @dataclass(frozen=True, slots=True)
 class CachedPipeline(Pipeline):
-    """Answers anonymous requests from a cache. Whoever sends credentials is answered by the service itself."""
+    """Answers anonymous requests from a cache. Whoever sends credentials is answered by the service itself.
+
+    No answer that is older than `max_age` seconds is given, if the contract says one.
+    """
 
     cache: PublicReadCache
+    max_age: float | None
 
     @classmethod
     def of(cls, stages: Pipeline, cache: PublicReadCache) -> "CachedPipeline":
         """Puts a cache into a pipeline."""
-        return cls(stages.transcoder, stages.admission, stages.backend, stages.clock, cache)
+        max_age = stages.transcoder.method.policy.max_age
+        return cls(stages.transcoder, stages.admission, stages.backend, stages.clock, cache, max_age)
 
     async def __call__(self, request: Request, captures: Sequence[str | None]) -> Answer:
         oldest = None if request.has_body or _has_credentials(request) else _oldest(request)
+        if oldest is not None and self.max_age is not None:
+            oldest = min(oldest, self.max_age)
         if oldest is None:
             self.cache.passed_by()
             return await Pipeline.__call__(self, request, captures)
@@ -51,6 +58,7 @@ def cacheable(method: Method) -> bool:
         policy.access is Access.ANYONE
         and method.read_only
         and method.unary
+        and policy.max_age != 0
         and not (policy.no_store or policy.rate_field or policy.idempotency_field or policy.response_headers)
     )
 

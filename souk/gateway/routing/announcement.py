@@ -14,7 +14,7 @@ from souk.gateway.routing.model import BackendRef, HttpRoute, Match, PathMatch, 
 ADOPTED = "souk-adopted"
 """The name under which gateways look for applications. No service may have it."""
 SERVICE, PREFIX, ACCESS, RATE_CLASS, ROUTED = "service", "prefix", "access", "rate-class", "routed"
-SOURCE, CONTROL = "source", "control"
+SOURCE, CONTROL, SIDECAR = "source", "control", "sidecar"
 _SUFFIX = ".adopted"
 ANYONE, CALLER = (one.name.lower() for one in (Access.ANYONE, Access.CALLER))
 RATE_CLASSES = tuple(one.name.lower() for one in (RateClass.READ, RateClass.WRITE, RateClass.SENSITIVE))
@@ -38,6 +38,7 @@ class Announcement:
         """Makes the entry under ADOPTED of a process of this application, whose control socket is at `control`."""
         metadata = {SERVICE: self.service, PREFIX: self.prefix, ACCESS: self.access, RATE_CLASS: self.rate_class}
         metadata |= {ROUTED: str(self.routed), SOURCE: application.metadata.get(ADOPTED, ""), CONTROL: control}
+        metadata |= {SIDECAR: application.metadata.get(SIDECAR, "")}
         return replace(application, service=ADOPTED, id=f"{application.id}{_SUFFIX}", metadata=metadata)
 
     def route(self) -> HttpRoute:
@@ -60,13 +61,14 @@ def upstream_of(service: str) -> str:
 @dataclass(frozen=True, slots=True)
 class AdoptedInstance:
     """A process of an application, as the registry knows it: its own name, what runs there as MODULE:NAME, where it
-    takes requests, and the path of its control socket, "" if it has none."""
+    takes requests, and the paths of its control socket and of the admin socket of its sidecar, "" if it has none."""
 
     announcement: Announcement
     id: str
     source: str
     address: str
     control: str
+    sidecar: str = ""
 
 
 def adopted_instances(instances: Iterable[Instance]) -> tuple[tuple[AdoptedInstance, ...], tuple[str, ...]]:
@@ -90,7 +92,8 @@ def adopted_instances(instances: Iterable[Instance]) -> tuple[tuple[AdoptedInsta
             unread.append(one.id)
         else:
             name, source, control = one.id.removesuffix(_SUFFIX), metadata.get(SOURCE, ""), metadata.get(CONTROL, "")
-            found.append(AdoptedInstance(announcement, name, source, one.address, control))
+            sidecar = metadata.get(SIDECAR, "")
+            found.append(AdoptedInstance(announcement, name, source, one.address, control, sidecar))
     return tuple(found), tuple(unread)
 
 

@@ -10,11 +10,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Gauge
 
 from souk.gateway.routing.model import RoutesFile, RoutesFileRefused
 from souk.gateway.routing.reading.document import load
 from souk.telemetry.logs import logger
+from souk.telemetry.metrics import counter
 
 EVERY = 0.5
 """Seconds between two looks at the file. It is read once two looks in turn have seen it the same."""
@@ -51,9 +52,8 @@ class LiveRoutes:
     ) -> None:
         self.path, self._apply, self._signature_of = path, apply, signature_of
         self._log = logger("gateway")
-        self._loads = Counter(
-            "souk_gateway_routes_loads", "Loads of the routes file, by result.", ("result",), registry=registry
-        )
+        self._loads = counter("souk_gateway_routes_loads", "Loads of the routes file, by result.", ("result",))
+        registry.register(self._loads)
         self._refused = Gauge(
             "souk_gateway_routes_refused",
             "1 while the routes file is wrong and an older one is in force.",

@@ -210,6 +210,22 @@ class HttpRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class UpstreamLimits:
+    """What a file says of the connections to an upstream and of its answers; None is the default.
+
+    Times are in seconds, sizes in bytes; `connections` are those to each instance.
+    """
+
+    connect: float | None = None
+    first_byte: float | None = None
+    idle: float | None = None
+    keep_for: float | None = None
+    connections: int | None = None
+    max_head: int | None = None
+    max_answer: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamSpec:
     """Where an upstream is: at listed URLs, or at the instances of a service in the registry.
 
@@ -221,6 +237,7 @@ class UpstreamSpec:
     service: str = ""
     line: int = 0
     http2: bool = False
+    limits: UpstreamLimits = UpstreamLimits()
 
 
 @dataclass(frozen=True, slots=True)

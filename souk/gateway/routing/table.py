@@ -3,7 +3,8 @@
 HTTPRoute's precedence holds for both: a contract's route has no hostname, a method, and an exact path or a template.
 So a rule for a hostname comes before contracts, and for every host an exact path comes before a template, and both
 before regular expressions and prefixes. At the very place of a contract's route a file is refused, unless the rule
-says `replacesContract: true`. The gateway's own paths (`/healthz` and others) belong to no rule; `/` does.
+says `replacesContract: true`. The gateway's own paths (`/healthz` and others, `/console` with all below it) belong to
+no rule; `/` does.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +17,7 @@ from souk.gateway.routing.matching.asked import Asked
 from souk.gateway.routing.matching.hosts import HostIndex
 from souk.gateway.routing.matching.paths import RouteCandidate
 from souk.gateway.routing.model import Finding, HttpRoute, Match, PathType, RoutesFile, RoutesFileRefused, Rule
+from souk.gateway.settings import CONSOLE_PATH
 
 T = TypeVar("T")
 Shape = tuple[tuple[str, ...], str]
@@ -79,7 +81,7 @@ def _conflicts(file: RoutesFile, contracts: Iterable[ContractRoute], own: frozen
     for rule in (rule for route in file.routes for rule in route.rules):
         taken = [(match, one) for match in rule.matches for one in _taken(match, by_shape)]
         for match in rule.matches:
-            if match.path.type is PathType.EXACT and match.path.value in own:
+            if _is_own(match, own):
                 yield Finding(match.line, match.column, f"{match.path.value} is a path of the gateway itself")
         if rule.replaces_contract and not taken:
             yield Finding(rule.line, 1, "replacesContract: no contract has a route here; leave it out")
@@ -87,6 +89,14 @@ def _conflicts(file: RoutesFile, contracts: Iterable[ContractRoute], own: frozen
             what = f"{one.method} {one.path} is the route of a contract"
             remedy = "choose another path, or put `replacesContract: true` in this rule"
             yield Finding(match.line, match.column, f"{what}; {remedy}")
+
+
+def _is_own(match: Match, own: frozenset[str]) -> bool:
+    """Tells whether a match is at a path of the gateway itself, or below that of the console."""
+    if match.path.type is PathType.REGEX:
+        return False
+    below = match.path.value == CONSOLE_PATH or match.path.value.startswith(f"{CONSOLE_PATH}/")
+    return below or (match.path.type is PathType.EXACT and match.path.value in own)
 
 
 def _taken(match: Match, by_shape: Mapping[Shape, list[ContractRoute]]) -> list[ContractRoute]:

@@ -23,6 +23,7 @@ from souk.gateway.rpc.public_calls import PublicCalls, Requests, RpcMethod
 from souk.gateway.rpc.statuses import status_of
 from souk.gateway.rpc.wire import Wire
 from souk.gateway.settings import GatewaySettings
+from souk.telemetry.tracing.calling import CONNECT, GRPC, spans_of
 
 _CONNECT, _STREAM = "application/", "application/connect+"
 _GRPC, _WEB, _TEXT = "application/grpc", "-web", "-text"
@@ -36,6 +37,9 @@ class RpcEndpoint:
 
     async def __call__(self, request: Request, _: Sequence[str | None]) -> Answer:
         wire = self._wire(request)
+        if request.span is not None:
+            system = GRPC if isinstance(wire, Grpc | GrpcWeb) else CONNECT
+            request.span.attributes.update(spans_of(self._method.full_name, system).begun)
         try:
             metadata = passed_on(request.scope["headers"])
             asked = await self._calls.admitted(self._rpc, request, wire.timeout(), metadata)

@@ -12,7 +12,6 @@ from google.protobuf.message import Message
 
 from souk.descriptors.contract import Access, Method, Policy
 from souk.descriptors.http_rule import HttpRule
-from souk.descriptors.path_template import Template
 from souk.descriptors.protojson.well_known import HTTP_BODY
 from souk.descriptors.protojson.writer import dumps, field_writer, writer_of
 from souk.gateway.http.answers import JSON, Headers, HttpAnswer
@@ -24,6 +23,7 @@ _PRIVATE = (b"cache-control", b"private, no-cache")
 _SANDBOX = (b"content-security-policy", b"sandbox; default-src 'none'")
 """Of raw files: one that somebody else wrote, and that a browser shows as a page, runs no script in our name."""
 _CONTENT_TYPE = re.compile(r"[!-~]+/[!-~ ]+")
+_VARIABLE = re.compile(r"\{(\w+)\}")
 _UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*")
 OCTETS = "application/octet-stream"
 
@@ -96,11 +96,17 @@ def _part(message: Descriptor, name: str) -> tuple[str, Callable[[Any], Any] | N
 def _location(template: str, message: Descriptor) -> Callable[[Mapping[str, Any]], bytes] | None:
     if not template:
         return None
-    names = [message.fields_by_name[name].json_name for name in Template.parse(template).variables]
-    pattern = template
-    for name, json_name in zip(Template.parse(template).variables, names, strict=True):
-        pattern = pattern.replace("{" + name + "}", "{" + json_name + "}")
-    return lambda written: pattern.format_map({name: _quoted(str(written[name])) for name in names}).encode()
+    first, *rest = _VARIABLE.split(template)  # text, name, text, name, text
+    names = [message.fields_by_name[name].json_name for name in rest[::2]]
+    after = list(zip(names, rest[1::2], strict=True))
+
+    def location(written: Mapping[str, Any]) -> bytes:
+        made = first
+        for name, text in after:
+            made += _quoted(str(written[name])) + text
+        return made.encode()
+
+    return location
 
 
 def _quoted(text: str) -> str:

@@ -5,10 +5,12 @@ from typing import Any
 from urllib.parse import quote
 
 from souk.hosting.adopted.application import Application, Receive, Send
+from souk.hosting.adopted.spans import AdoptedSpan
 from souk.kernel.context import NOBODY, CallContext, Caller, use
 from souk.kernel.errors import CallerTokenRefused
 from souk.rpc.caller_token import CALLER_KEY, OVER_HTTP, CallerTokens
 from souk.telemetry.logs import logger
+from souk.telemetry.tracing.tracer import Tracer
 
 USER, ROLES, SCOPES = b"x-souk-user-id", b"x-souk-roles", b"x-souk-scopes"
 _OURS = (b"x-souk-", b"souk-")
@@ -25,10 +27,18 @@ class CallerHeaders:
     A request with the gateway's token gets the headers USER, ROLES and SCOPES (both separated by commas), as far as
     there is something to say, the client's address and scheme, and `prefix` as its root path. One without a token came
     by another way, and is from nobody. One whose token is not the gateway's is answered with 503, a WebSocket with 403.
+    `tracer` records requests.
     """
 
-    def __init__(self, application: Application, tokens: CallerTokens, prefix: str, state: dict[str, Any]) -> None:
-        self._application, self._tokens, self._state = application, tokens, state
+    def __init__(
+        self,
+        application: Application,
+        tokens: CallerTokens,
+        prefix: str,
+        state: dict[str, Any],
+        tracer: Tracer | None = None,
+    ) -> None:
+        self._application, self._tokens, self._state, self._tracer = application, tokens, state, tracer
         self._prefix = prefix.rstrip("/")
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -41,7 +51,17 @@ class CallerHeaders:
             await (_refuse_socket if scope["type"] == "websocket" else _refuse)(send)
             return
         scope = self._shown(scope, given, caller)
-        with use(CallContext(caller=caller, traceparent=given.get(b"traceparent", b"").decode("latin-1"))):
+        if self._tracer is None:
+            await self._handle(scope, receive, send, caller, given.get(b"traceparent", b"").decode("latin-1"))
+            return
+        with AdoptedSpan(self._tracer, scope, by_gateway=bool(caller.service)) as traced:
+            scope["headers"] = traced.shown()
+            await self._handle(scope, receive, traced.watched(send), caller, traced.span.traceparent)
+
+    async def _handle(
+        self, scope: MutableMapping[str, Any], receive: Receive, send: Send, caller: Caller, traceparent: str
+    ) -> None:
+        with use(CallContext(caller=caller, traceparent=traceparent)):
             await self._application(scope, receive, send)
 
     def _shown(self, scope: MutableMapping[str, Any], given: dict[bytes, bytes], caller: Caller) -> dict[str, Any]:

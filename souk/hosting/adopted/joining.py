@@ -9,7 +9,7 @@ from pathlib import Path
 
 from souk.discovery.directory import Directory
 from souk.discovery.embedded.server import EmbeddedRegistry, serving
-from souk.discovery.registry import Change, InstanceSource
+from souk.discovery.registry import InstanceSource, WatchEvent
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.calls.channels import Calls
@@ -29,7 +29,7 @@ class ListedOrJoined:
         """Always empty: both are in this process."""
         return ""
 
-    def watch(self, service: str) -> AsyncGenerator[Change, None]:
+    def watch(self, service: str) -> AsyncGenerator[WatchEvent, None]:
         """Yields the changes among a service's instances."""
         return (self._at if service in self._listed else self._own).watch(service)
 

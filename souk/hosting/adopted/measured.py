@@ -4,13 +4,13 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
 from uvicorn.protocols.utils import ClientDisconnected
 
 from souk.hosting.adopted.application import Application, Message, Receive, Send
 from souk.kernel.clock import Clock
+from souk.telemetry.latencies import Latencies
 from souk.telemetry.logs import logger
-from souk.telemetry.metrics import LATENCY_BUCKETS
 from souk.telemetry.traces import parse
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -28,13 +28,8 @@ class MeasuredApplication:
 
     def __init__(self, application: Application, registry: CollectorRegistry, clock: Clock) -> None:
         self._application, self._clock = application, clock
-        self._seconds = Histogram(
-            "souk_adopted_request_seconds",
-            "Time from a request's headers to the end of the application's answer.",
-            ("method", "status"),
-            buckets=LATENCY_BUCKETS,
-            registry=registry,
-        )
+        text = "Time from a request's headers to the end of the application's answer."
+        self._seconds = Latencies(registry, "souk_adopted_request_seconds", text, ("method", "status"))
         self._sockets = Gauge("souk_adopted_websockets", "WebSockets that are open.", registry=registry)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:

@@ -16,7 +16,7 @@ import grpc
 import grpc.aio
 
 from souk.kernel.clock import Clock, SystemClock
-from souk.rpc.call import Call, Decode, Invoke, Layer
+from souk.rpc.call import Call, Decode, Invoke, Layer, Pairs, decoded
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.client.outgoing import Outgoing, method_of
 from souk.rpc.client.spans import traced_stream
@@ -24,6 +24,7 @@ from souk.rpc.client.stream_calls import Requests, StreamStreamCall, StreamUnary
 from souk.rpc.client.unary_call import UnaryCall, started
 from souk.rpc.metadata import Given
 from souk.rpc.transport import Stream, Transport
+from souk.telemetry.tracing.calling import GRPC
 from souk.telemetry.tracing.tracer import Tracer
 
 Encode: TypeAlias = Callable[[Any], bytes]
@@ -47,10 +48,11 @@ class Channel(grpc.aio.Channel):
         layers: Sequence[Layer] = (),
         clock: Clock | None = None,
         tracer: Tracer | None = None,
+        system: str = GRPC,
     ) -> None:
         self.clock = clock or SystemClock()
         self.outgoing = Outgoing(tokens, self.clock, audience, spans=tracer is not None)
-        self._tracer = tracer
+        self._tracer, self._system = tracer, system
         self._transport = transport
         self._closed = False
         self._invoke: Invoke = transport.unary
@@ -68,7 +70,7 @@ class Channel(grpc.aio.Channel):
         """Begins a call with a stream in it. Raises UsageError once the channel is closed."""
         self._raise_if_closed()
         begin = self._transport.stream
-        return begin if self._tracer is None else partial(traced_stream, self._tracer, begin)
+        return begin if self._tracer is None else partial(traced_stream, self._tracer, self._system, begin)
 
     def unary_unary(
         self,
@@ -166,6 +168,16 @@ class UnaryUnary(_Multi, grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
     ) -> UnaryCall:
         call = self._call(request, self._encode(request), timeout, metadata, wait_for_ready)
         return UnaryCall(call, started(self._channel.invoke(call)), self._clock)
+
+    async def answered(self, request: Any, timeout: float | None) -> tuple[Any, Pairs]:
+        """Makes a call and waits for it; returns the response and its trailing metadata.
+
+        The same as awaiting the call, without a task and an object for it, which a caller who only waits does not need.
+        """
+        call = self._call(request, self._encode(request), timeout, None, None)
+        reply = await self._channel.invoke(call)
+        response = decoded(call, reply.message) if reply.decoded is None else reply.decoded
+        return response, reply.trailing_metadata
 
 
 class UnaryStream(_Multi, grpc.aio.UnaryStreamMultiCallable[Any, Any]):

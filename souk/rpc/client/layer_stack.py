@@ -28,6 +28,7 @@ from souk.rpc.client.layers import (
     with_try_timeout,
 )
 from souk.rpc.client.spans import with_client_spans
+from souk.telemetry.tracing.calling import GRPC
 from souk.telemetry.tracing.tracer import Tracer
 
 
@@ -52,20 +53,37 @@ def standard_layers(
     balancer: Balancer | None = None,
     ended: Ended | None = None,
     tracer: Tracer | None = None,
+    system: str = GRPC,
 ) -> list[Layer]:
     """Makes the layers around the calls to `service`, outermost first.
 
     Without a `balancer` the transport chooses the instance. `guards` gives the bulkhead and the breaker of a method;
-    without it each method has a breaker of its own, and all share one bulkhead. `tracer` records a span for each try.
+    without it each method has a breaker of its own, and all share one bulkhead. `tracer` records a span for each try,
+    and `system` is what carries the calls, for these spans.
     """
     layers = [
         with_tracing(clock, ended) if ended else None,
         with_deadline(clock),
         with_retry(retry or Retry(now=clock.monotonic()), clock),
-        with_client_spans(tracer) if tracer is not None else None,
+        with_client_spans(tracer, system) if tracer is not None else None,
         with_try_timeout(clock),
         protected(service, clock, guards or sharing(Bulkhead())),
         with_balancer(balancer, service, clock) if balancer else None,
+    ]
+    return [layer for layer in layers if layer is not None]
+
+
+def sidecar_layers(
+    clock: Clock, *, ended: Ended | None = None, tracer: Tracer | None = None, system: str = GRPC
+) -> list[Layer]:
+    """Makes the layers around calls through a sidecar, outermost first: metrics, deadline, the span of the call.
+
+    The sidecar does the rest. What it tries again must not be tried again here, or tries would multiply.
+    """
+    layers = [
+        with_tracing(clock, ended) if ended else None,
+        with_deadline(clock),
+        with_client_spans(tracer, system) if tracer is not None else None,
     ]
     return [layer for layer in layers if layer is not None]
 

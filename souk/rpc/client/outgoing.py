@@ -1,5 +1,7 @@
-"""Adds to each call what travels with it: deadline, caller, trace and idempotency key."""
+"""Adds to each call what travels with it: deadline, caller, trace, idempotency key and releases."""
 
+from collections.abc import Callable
+from functools import cache
 from operator import attrgetter
 from typing import Any
 
@@ -12,7 +14,18 @@ from souk.kernel.errors import ConfigurationError, ForeignAwait
 from souk.kernel.transaction_guard import in_transaction
 from souk.rpc.call import Call, Decode, Pairs
 from souk.rpc.caller_token import CALLER_KEY, CallerTokens
-from souk.rpc.metadata import IDEMPOTENCY_KEY, RESERVED_PREFIX, TRACEPARENT, Given, InvalidMetadata, checked, first
+from souk.rpc.metadata import (
+    IDEMPOTENCY_KEY,
+    RELEASE,
+    RESERVED_PREFIX,
+    TRACEPARENT,
+    TRACESTATE,
+    Given,
+    InvalidMetadata,
+    checked,
+    first,
+    releases_text,
+)
 from souk.telemetry.traces import child_header
 
 
@@ -65,8 +78,12 @@ class Outgoing:
 
     def _own(self, method: Method, context: CallContext, given: Pairs) -> Pairs:
         trace: Pairs = ()
-        if not first(given, TRACEPARENT):
+        if not given or not first(given, TRACEPARENT):
             trace = ((TRACEPARENT, context.traceparent if self._spans else child_header(context.traceparent)),)
+            if context.tracestate:
+                trace = (*trace, (TRACESTATE, context.tracestate))
+        if context.releases:
+            trace = (*trace, (RELEASE, releases_text(context.releases)))
         if self._tokens is None:
             return trace
         token = self._tokens.sign(context.caller, self._audience or method.service, method.full_name)
@@ -80,6 +97,11 @@ def method_of(path: str) -> Method:
         return contract_of(Default().FindServiceByName(service)).methods[path]
     except KeyError as error:
         raise ConfigurationError(f"no contract that is loaded has the method {path}") from error
+
+
+@cache
+def _reader(field: str) -> Callable[[Any], Any]:
+    return attrgetter(field)
 
 
 def _given(metadata: Given) -> Pairs:
@@ -97,5 +119,5 @@ def _key(method: Method, request: Any, given: Pairs, context: CallContext) -> tu
     field = method.policy.idempotency_field
     if not field or request is None:
         return "", False
-    own = attrgetter(field)(request)
+    own = _reader(field)(request)
     return (own, False) if own else (context.idempotency_key, bool(context.idempotency_key))

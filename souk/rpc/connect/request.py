@@ -16,6 +16,7 @@ from souk.rpc.server.dispatcher import Served
 from souk.rpc.server.handler_context import CallerEnd, HandlerContext
 from souk.rpc.server.handling import NO_METHOD, too_much_metadata
 from souk.rpc.transport import EXPIRED
+from souk.telemetry.tracing.calling import CONNECT
 
 PROTO = "application/proto"
 ACCEPTED = "identity"
@@ -48,6 +49,8 @@ class Refused(Exception):
 
 class ServedContext(HandlerContext):
     """The handler's context of a call over Connect. `agent` is the caller's user agent."""
+
+    system = CONNECT
 
     def __init__(self, call: Call, clock: Clock, caller: CallerEnd, peer: str, agent: str) -> None:
         super().__init__(call, clock, caller)

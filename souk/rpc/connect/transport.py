@@ -19,6 +19,7 @@ from souk.rpc.server.handler_context import too_large
 from souk.rpc.server.handling import too_much_metadata
 from souk.rpc.tls import MutualTls
 from souk.rpc.transport import EXPIRED, MESSAGE_LIMIT, Stream, Transport
+from souk.telemetry.tracing.calling import CONNECT, SYSTEM
 
 _SWEEP = 1.0
 _NO_STREAMS = Status(grpc.StatusCode.UNIMPLEMENTED, "streams are not called over Connect", sent=False)
@@ -73,6 +74,8 @@ class ConnectTransport:
         target = self._connect_address(address)
         if not target:
             return self._otherwise(call, address)
+        if call.span is not None:
+            call.span.attributes[SYSTEM] = CONNECT
         reply = ConnectReply(call, remaining)
         (self._pools.get(target) or self._pool(target, call.method.service)).send(reply)
         return reply

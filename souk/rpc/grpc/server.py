@@ -72,7 +72,7 @@ async def serve(
     Raises ConfigurationError when the port is taken, or no socket can be made.
     """
     server = grpc.aio.server(options=_OPTIONS)
-    server.add_generic_rpc_handlers((_Handlers(dispatcher),))
+    server.add_generic_rpc_handlers((DispatchedHandlers(dispatcher),))
     health_service = DatedHealth(clock or SystemClock())
     health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
     try:
@@ -89,7 +89,7 @@ async def serve(
     return GrpcServer(server, bound, health_service)
 
 
-class _Handlers(grpc.GenericRpcHandler):
+class DispatchedHandlers(grpc.GenericRpcHandler):
     """Finds the handler of a method in the dispatcher at each call, so that methods may be added later."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:

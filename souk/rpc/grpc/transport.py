@@ -48,14 +48,15 @@ _OPTIONS = (
 
 
 class GrpcConnection:
-    """The gRPC channel to one address.
+    """The gRPC channel to one address, which gets `authority` as the name of what is called, unless that is empty.
 
     Raises ConfigurationError while the files of `tls` cannot be used.
     """
 
-    def __init__(self, address: str, tls: MutualTls | None = None, service: str = "") -> None:
+    def __init__(self, address: str, tls: MutualTls | None = None, service: str = "", authority: str = "") -> None:
         self.address = address
-        options: Sequence[tuple[str, int | str]] = _OPTIONS
+        named = (("grpc.default_authority", authority),) if authority else ()
+        options: Sequence[tuple[str, int | str]] = (*_OPTIONS, *named)
         tls = None if socket_path(address) else tls
         self.stamp = None if tls is None else tls.stamp  # before the files are read: they may change meanwhile
         if tls is None:
@@ -104,7 +105,8 @@ class GrpcTransport:
     """A transport to the instances of one service, by gRPC.
 
     `addresses` returns the addresses that are known at the moment. Calls for which no layer has chosen an instance
-    go to them in turn. With `tls` instances are called over TLS, and must show a certificate of `service`.
+    go to them in turn. With `tls` instances are called over TLS, and must show a certificate of `service`. They get
+    `authority` as the name of what is called, unless that is empty.
     """
 
     def __init__(
@@ -114,9 +116,10 @@ class GrpcTransport:
         *,
         tls: MutualTls | None = None,
         service: str = "",
+        authority: str = "",
     ) -> None:
         self._addresses = addresses
-        self._tls, self._service = tls, service
+        self._tls, self._service, self._authority = tls, service, authority
         self._clock = clock or SystemClock()
         self._connections: dict[str, GrpcConnection] = {}
         self._leaving: set[asyncio.Task[None]] = set()
@@ -165,7 +168,7 @@ class GrpcTransport:
         kept = self._connections.get(address)
         if kept is not None and kept.ready:
             return await self._date(kept, patience)
-        apart = self._usable(lambda: GrpcConnection(address, self._tls, self._service))
+        apart = self._usable(lambda: GrpcConnection(address, self._tls, self._service, self._authority))
         if apart is None:
             return ""
         try:
@@ -263,7 +266,7 @@ class GrpcTransport:
         connection = self._connections.get(address)
         if connection is not None and not (connection.failed or self._outdated(connection)):
             return connection
-        fresh = GrpcConnection(address, self._tls, self._service)
+        fresh = GrpcConnection(address, self._tls, self._service, self._authority)
         self._forget_unknown()
         if address in self._connections:
             self._let_go(address)

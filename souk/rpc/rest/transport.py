@@ -20,10 +20,11 @@ from souk.kernel.clock import Clock, SystemClock
 from souk.rpc.call import UNREADABLE, Call, Reply, Status, failed, not_sent, reply_to
 from souk.rpc.client.channel import Channel
 from souk.rpc.in_process.reply import InProcessStream
-from souk.rpc.metadata import TRACEPARENT, first
+from souk.rpc.metadata import TRACEPARENT, TRACESTATE, first
 from souk.rpc.rest.replies import ReplyReader
 from souk.rpc.rest.requests import RequestWriter, RestRequest
 from souk.rpc.transport import EXPIRED, MESSAGE_LIMIT, Stream
+from souk.telemetry.tracing.calling import REST, SYSTEM
 
 _REPEATABLE = frozenset({"GET", "PUT", "DELETE"})
 _LONGEST = 3_600.0
@@ -53,6 +54,8 @@ class RestTransport:
             request = writer.write(call.method.input.FromString(call.request))
         except ValueError as error:
             raise failed(call.method, Status(grpc.StatusCode.INTERNAL, str(error), sent=False)) from error
+        if call.span is not None:
+            call.span.attributes[SYSTEM] = REST
         response = await self._sent(call, request)
         if not 200 <= response.status < 300:
             raise failed(call.method, reader.failure(response))
@@ -90,6 +93,8 @@ class RestTransport:
             headers["content-type"] = request.content_type
         if trace := first(call.metadata, TRACEPARENT):
             headers["traceparent"] = trace
+            if state := first(call.metadata, TRACESTATE):
+                headers["tracestate"] = state
         if call.idempotency_key:
             headers["idempotency-key"] = call.idempotency_key
         repeatable = request.verb in _REPEATABLE or call.method.idempotent or bool(call.idempotency_key)

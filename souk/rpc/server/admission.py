@@ -20,7 +20,8 @@ from souk.kernel.clock import Clock
 from souk.kernel.context import NOBODY, CallContext, Caller
 from souk.kernel.errors import PermissionDenied, Unauthenticated
 from souk.rpc.caller_token import CALLER_KEY, CallerTokens
-from souk.rpc.metadata import IDEMPOTENCY_KEY, TRACEPARENT
+from souk.rpc.metadata import IDEMPOTENCY_KEY, RELEASE, TRACEPARENT, TRACESTATE, read_releases
+from souk.telemetry.traces import carried_state
 
 
 class Admission:
@@ -45,6 +46,8 @@ class Admission:
             caller=caller,
             traceparent=_text(came.get(TRACEPARENT)),
             idempotency_key=_text(came.get(IDEMPOTENCY_KEY)),
+            tracestate=carried_state(_text(came[TRACESTATE])) if TRACESTATE in came else "",
+            releases=read_releases(_text(came[RELEASE])) if RELEASE in came else {},
         )
 
     def _caller(self, token: str | bytes | None, method: str) -> Caller:
@@ -63,6 +66,11 @@ class Admission:
             raise PermissionDenied(f"the contract does not name {caller.service!r} among those who may call this")
         if not policy.scopes <= caller.scopes or (policy.roles and not policy.roles & caller.roles):
             raise PermissionDenied
+
+
+def position_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> CallContext:
+    """Returns the position in a trace of a call that is not admitted, and nothing else of it."""
+    return CallContext(traceparent=_text(dict(metadata or ()).get(TRACEPARENT)))
 
 
 def check_subject(method: Method, caller: Caller, request: Message) -> None:

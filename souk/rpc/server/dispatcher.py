@@ -1,6 +1,6 @@
 """The callee's side of a call: one pipeline for all transports.
 
-    admit (deadline, caller, trace, key)  ->  check the request  ->  the servicer's method  ->  answer | status
+    admit (deadline, caller, trace, key)  ->  fault on purpose  ->  check the request  ->  servicer's method  ->  answer
 
 Each handler runs in a task and a context of its own. What it raises becomes a status:
 
@@ -26,6 +26,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from souk.descriptors.contract import Method, contract_of
 from souk.descriptors.request_check import decoder_of
+from souk.faults import INERT, Faults
 from souk.kernel.cancellation import is_cancelled
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.context import CallContext, use
@@ -38,9 +39,10 @@ from souk.kernel.errors import (
     StoreUnavailable,
     VersionConflict,
 )
-from souk.rpc.call import Pairs, Status
+from souk.rpc.call import Decode, Pairs, Status
 from souk.rpc.caller_token import CallerTokens
-from souk.rpc.server.admission import Admission, check_subject
+from souk.rpc.server.admission import Admission, check_subject, position_of
+from souk.rpc.server.call_faults import meet_fault
 from souk.rpc.server.spans import ServerSpan
 from souk.rpc.status import STATUS_KEY, encode, shortened
 from souk.telemetry.logs import logger
@@ -90,12 +92,23 @@ class Dispatcher:
     """Passes calls to the methods that a process serves. `traffic` counts the calls.
 
     Without `tokens` callers cannot be verified, so only methods that are open to anyone answer. `tracer` records them.
+    The calls of `service` meet the fault that it has on purpose, if there is one.
     """
 
-    def __init__(self, tokens: CallerTokens | None, clock: Clock | None = None, tracer: Tracer | None = None) -> None:
+    def __init__(
+        self,
+        tokens: CallerTokens | None,
+        clock: Clock | None = None,
+        tracer: Tracer | None = None,
+        *,
+        service: str = "",
+        faults: Faults = INERT,
+    ) -> None:
         self._tracer = tracer
         self.traffic = Traffic()
-        self._admission = Admission(tokens, clock or SystemClock())
+        self._clock = clock or SystemClock()
+        self._service, self._faults = service, faults.of_calls
+        self._admission = Admission(tokens, self._clock)
         self._served: dict[str, Served] = {}
 
     def add(self, servicer: object, *contracts: ServiceDescriptor) -> None:
@@ -119,31 +132,43 @@ class Dispatcher:
         async def serve(request: Any, context: Context) -> bytes | None:
             try:
                 call = self._admission.admit(method, context.invocation_metadata(), context.time_remaining())
-            except CallerTokenRefused as refusal:
-                await _distrust(method, context, refusal)
-                return None
-            except DomainError as refusal:
-                return await _end(method, context, refusal)
+            except (CallerTokenRefused, DomainError) as refusal:
+                return await self._refuse(method, context, refusal)
             if self._tracer is None:
                 return await handle(request, context, call)
-            with ServerSpan(self._tracer, method, call, context) as traced:
-                return await handle(request, context, traced)
+            span = ServerSpan(self._tracer, method, call, context)
+            with span as traced:
+                return await handle(request, context, traced, span)
 
-        async def handle(request: Any, context: Context, call: CallContext) -> bytes | None:
+        async def handle(
+            request: Any, context: Context, call: CallContext, span: ServerSpan | None = None
+        ) -> bytes | None:
             with self.traffic, use(call):
                 try:
-                    if decode is not None:
-                        request = decode(request)
-                        check_subject(method, call.caller, request)
-                    return await answer(request, context)
+                    if (fault := self._faults.get(self._service)) is not None:
+                        await meet_fault(fault, context, self._clock)
+                    return await answer(_read(method, decode, request, call), context)
                 except grpc.aio.AbortError:
                     raise
                 except (Exception, asyncio.CancelledError) as error:
                     if isinstance(error, asyncio.CancelledError) and is_cancelled():  # else it is the handler's own
                         raise
+                    if span is not None and isinstance(error, DomainError):
+                        span.refused(error.reason)
                     return await _end(method, context, error)
 
         return Served(method, serve, partial(self._refusal, method))
+
+    async def _refuse(
+        self, method: Method, context: Context, refusal: CallerTokenRefused | DomainError
+    ) -> bytes | None:
+        """Ends a call that is refused before its handler. It is recorded as every call is."""
+        if self._tracer is None:
+            return await _refuse(method, context, refusal)
+        span = ServerSpan(self._tracer, method, position_of(context.invocation_metadata()), context)
+        with span:
+            span.refused(refusal.reason if isinstance(refusal, DomainError) else CALLER_TOKEN_REFUSED)
+            return await _refuse(method, context, refusal)
 
     def _refusal(self, method: Method, metadata: Pairs) -> Status | None:
         try:
@@ -153,6 +178,15 @@ class Dispatcher:
         except DomainError as error:
             return _status(method, error) or Status(grpc.StatusCode.UNKNOWN)
         return None
+
+
+def _read(method: Method, decode: Decode | None, request: Any, call: CallContext) -> Any:
+    """Decodes and checks a single request; a stream of requests is passed on. Raises DomainError."""
+    if decode is None:
+        return request
+    message = decode(request)
+    check_subject(method, call.caller, message)
+    return message
 
 
 def implements(servicer: object, method: Method) -> bool:
@@ -223,6 +257,13 @@ def _status(method: Method, error: DomainError) -> Status | None:
     if reason is None:
         return None
     return Status(reason.code, shortened(error.detail), ((STATUS_KEY, encode(error, reason.code, method.service)),))
+
+
+async def _refuse(method: Method, context: Context, refusal: CallerTokenRefused | DomainError) -> bytes | None:
+    if isinstance(refusal, DomainError):
+        return await _end(method, context, refusal)
+    await _distrust(method, context, refusal)
+    return None
 
 
 async def _distrust(method: Method, context: Context, refused: CallerTokenRefused) -> None:

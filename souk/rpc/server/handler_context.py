@@ -12,6 +12,7 @@ from souk.rpc.message_pipe import Pipe
 from souk.rpc.metadata import LIMIT, Given, checked, size
 from souk.rpc.transport import MESSAGE_LIMIT
 from souk.telemetry.logs import logger
+from souk.telemetry.tracing.calling import IN_PROCESS
 
 PEER = "inproc:souk"
 _FINISHED = "RPC already finished."
@@ -28,7 +29,10 @@ class CallerEnd(Protocol):
 
 
 class HandlerContext(grpc.aio.ServicerContext[Any, Any]):
-    """One call, for its handler. `requests` and `responses` are None where a single message is sent."""
+    """One call, for its handler. `requests` and `responses` are None where a single message is sent.
+    `system` is what has carried it, for its span."""
+
+    system = IN_PROCESS
 
     def __init__(
         self, call: Call, clock: Clock, caller: CallerEnd, requests: Pipe | None = None, responses: Pipe | None = None

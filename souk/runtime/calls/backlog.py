@@ -20,7 +20,7 @@ from souk.events.broker import BrokerUnavailable
 from souk.events.pubsub.subscriber import Subscriber
 from souk.events.relay import Relay
 from souk.kernel.errors import StoreError
-from souk.saga.parked import ParkedStep
+from souk.saga.operator.parked import ParkedStep
 from souk.telemetry.logs import logger
 from souk.telemetry.metrics import Sample, measure
 
@@ -54,12 +54,25 @@ class BacklogSnapshot:
     parked: frozenset[Hashable] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class BrokerCount:
+    """What a broker has for a consumer ("service/consumer") of a topic; None `events` while it does not say it.
+
+    `note` says what is counted, or why nothing is.
+    """
+
+    consumer: str
+    topic: str
+    events: int | None
+    note: str
+
+
 class Backlog:
     """Shows in `registry` the open sagas and undelivered events of the services that are watched."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._snapshots: dict[str, BacklogSnapshot] = {}
-        self._at_broker: dict[str, Mapping[tuple[str, str], int]] = {}
+        self._at_broker: dict[str, Sequence[BrokerCount]] = {}
         gauges = (
             ("souk_saga_runs", "Open runs of sagas.", ("saga", "phase"), self._runs),
             ("souk_outbox_lag_seconds", "Age of the oldest event that is due.", ("consumer",), self._lag),
@@ -86,13 +99,22 @@ class Backlog:
         """
         while True:
             try:
-                self._at_broker[service] = {
-                    (one.group, topic): events for one in subscribers for topic, events in (await one.backlog()).items()
-                }
+                self._at_broker[service] = [
+                    BrokerCount(one.group, topic, events, one.backlog_means)
+                    for one in subscribers
+                    for topic, events in (await one.backlog()).items()
+                ]
             except BrokerUnavailable as error:
-                self._at_broker.pop(service, None)
+                why = f"the broker does not say it: {error}"
+                self._at_broker[service] = [
+                    BrokerCount(one.group, topic, None, why) for one in subscribers for topic in one.topics
+                ]
                 _log.warning("what waits at the broker cannot be counted", service=service, error=str(error))
             await asyncio.sleep(every)
+
+    def at_broker(self) -> Sequence[BrokerCount]:
+        """Gives what the broker said last of each consumer of this process; nothing without a broker."""
+        return [one for found in self._at_broker.values() for one in found]
 
     async def _count(self, service: str, snapshot: BacklogSnapshot, relay: Relay, runs: Sequence[RunRecords]) -> None:
         snapshot.lag, snapshot.events = await relay.lag(), await relay.counts()
@@ -128,5 +150,6 @@ class Backlog:
 
     def _broker(self) -> Iterator[Sample]:
         for service, found in self._at_broker.items():
-            for (consumer, topic), events in found.items():
-                yield {"service": service, "consumer": consumer, "topic": topic}, events
+            for one in found:
+                if one.events is not None:
+                    yield {"service": service, "consumer": one.consumer, "topic": one.topic}, one.events

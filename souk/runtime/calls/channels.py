@@ -7,49 +7,48 @@ knows. The caller cannot tell the difference.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import grpc.aio
 from prometheus_client import CollectorRegistry
 from soukapi.v1 import event_pb2
 
-from souk.descriptors.contract import Method
 from souk.discovery.directory import Directory
 from souk.discovery.open import open_registry
 from souk.discovery.registry import Registry
 from souk.discovery.static import StaticRegistry
 from souk.events.consumer import EventSinkServicer
 from souk.events.source import EventSourceServicer
+from souk.faults import INERT, Faults
 from souk.kernel.addresses import socket_path
 from souk.kernel.clock import Clock
 from souk.resilience.breaker.breaker import Breaker
-from souk.resilience.retry import Retry
 from souk.rpc.call import Layer
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.client.channel import Channel
-from souk.rpc.client.layer_stack import Guards, GuardsOf, standard_layers
 from souk.rpc.connect.server import CONNECTIONS, serve_connect
-from souk.rpc.discovered import CONNECT, DiscoveredTransport
+from souk.rpc.discovered import CONNECT
 from souk.rpc.grpc.server import serve
 from souk.rpc.in_process.transport import InProcessTransport
 from souk.rpc.server.dispatcher import Dispatcher
 from souk.rpc.tls import MutualTls
-from souk.rpc.transport import Transport
 from souk.runtime.calls.breaker_registry import Breakers
 from souk.runtime.calls.clock_skew import ClockSkew
-from souk.runtime.calls.dependencies import is_there
+from souk.runtime.calls.guard_metrics import GuardMetrics
 from souk.runtime.calls.metrics import CallMetrics, measure_directory
 from souk.runtime.calls.peer_clocks import PeerClocks
 from souk.runtime.calls.service_address import Address, close_to_others
-from souk.runtime.config.resilience import Protection, read_resilience
+from souk.runtime.calls.ways import CallMonitoring, Ways
 from souk.runtime.config.settings import CallSettings
 from souk.runtime.process.background import supervised
+from souk.runtime.process.loop_lag import LoopLag
 from souk.runtime.process.open_files import for_clients
 from souk.runtime.service import Service, ServiceParts
 from souk.store.database import Database
 from souk.telemetry.health import Health
 from souk.telemetry.metrics import process_registry
+from souk.telemetry.tracing.ring import SpanRing
 from souk.telemetry.tracing.tracer import Tracer
 from souk.telemetry.tracing.tracing import Tracing
 from souk.telemetry.traffic import Traffic
@@ -74,7 +73,8 @@ class Calls:
     `registry` holds the metrics of calls; `breakers` are the breakers around the calls; `health` probes what this
     process depends on, each service in other processes included; `skew` compares this process's clock with those of
     its databases and, through `peers`, of the instances that it calls. `each_try` are layers around each try at an
-    instance in another process, for programs that measure tries. `tracing` records the calls.
+    instance in another process, for programs that measure tries. `tracing` records calls, `faults` befall them.
+    `sidecar` is the address of the proxy through which this process calls others; empty without one.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class Calls:
         clock: Clock,
         each_try: Sequence[Layer] = (),
         tracing: Tracing | None = None,
+        faults: Faults = INERT,
     ) -> None:
         self.registry: CollectorRegistry = process_registry()
         self.discovery = discovery
@@ -96,19 +97,21 @@ class Calls:
         self._tracing, self._alone = tracing, len(hosted) <= 1
         if tracing is not None:
             self.registry.register(tracing)
-        self._metrics = CallMetrics(self.registry)
+        self._metrics, self._guarding = CallMetrics(self.registry), GuardMetrics(clock.monotonic)
+        self.registry.register(self._guarding)
+        self.lag = LoopLag(self.registry, clock)
         measure_directory(self.registry, self.directory)
         self._secret = secret
-        self._resilience = read_resilience(settings.resilience)
-        self._settings = settings
+        self.sidecar = settings.discovery.sidecar
         certificates = settings.tls.certificates
         self._tls = None if certificates is None else MutualTls(certificates)
         self._clock = clock
-        self._each_try = each_try
-        self._dispatchers = {name: Dispatcher(self.tokens(name), clock, self.tracer(name)) for name in hosted}
+        made = partial(Dispatcher, clock=clock, faults=faults)
+        self._dispatchers = {name: made(self.tokens(name), tracer=self.tracer(name), service=name) for name in hosted}
         self._here = {name: InProcessTransport(dispatcher, clock) for name, dispatcher in self._dispatchers.items()}
-        self._discovered: dict[str, DiscoveredTransport] = {}
-        self.peers = PeerClocks(self._discovered, clock)
+        watched = CallMonitoring(self.directory, self.breakers, self.health, self._metrics, self._guarding)
+        self._ways = Ways(self._here, settings, self._tls, clock, watched, each_try)
+        self.peers = PeerClocks(self._ways.discovered, clock)
         self.skew = ClockSkew(self.registry, self.peers.ahead)
         self.health.watch("clock", self.skew.probe, blocks=True)
 
@@ -122,9 +125,9 @@ class Calls:
 
         def channel(name: str) -> Channel:
             if name not in channels:
-                transport, layers = self._way(caller, name)
+                transport, layers, by = self._ways.to(name, caller, tracer, traced=self._tracing is not None)
                 channels[name] = Channel(
-                    transport, tokens=tokens, audience=name, layers=layers, clock=self._clock, tracer=tracer
+                    transport, tokens=tokens, audience=name, layers=layers, clock=self._clock, tracer=tracer, system=by
                 )
             return channels[name]
 
@@ -132,8 +135,8 @@ class Calls:
 
     def watch_services(self, names: Iterable[str]) -> None:
         """Watches these services in the registry, and compares clocks with them, from now on."""
-        for name in set(names) - self._here.keys():
-            self._there(name)
+        for name in set(names):
+            self._ways.watch(name)
 
     def serve(self, service: Service, parts: ServiceParts, database: Database | None) -> None:
         """Starts to take calls for a service and events for its consumers, and lists the service's own breakers.
@@ -148,7 +151,9 @@ class Calls:
         if database is not None:
             dispatcher.add(EventSourceServicer(service.name, database, parts.history), EVENT_SOURCE)
         for outside, breaker in parts.breakers.items():
-            self.breakers.add(service.name, outside, breaker)
+            callee, _, use = outside.partition("/")
+            self.breakers.add(service.name, callee, breaker, method=use)
+            self._metrics.watch(service.name, outside, breaker)
 
     def guard(self, caller: str, callee: str, breaker: Breaker) -> None:
         """Lists a breaker of the process's own, and shows its state, until `unguard`."""
@@ -189,8 +194,7 @@ class Calls:
 
     async def close(self) -> None:
         """Takes no new calls, gives running ones GRACE seconds for each transport, and closes the registry."""
-        transports: list[Transport] = [*self._here.values(), *self._discovered.values()]
-        for transport in transports:
+        for transport in (*self._here.values(), *self._ways.transports):
             await transport.close(GRACE)
         await self.directory.close()
         await self.discovery.close()
@@ -204,51 +208,14 @@ class Calls:
             found = self._tracers[service] = self._tracing.tracer(service, alone=self._alone)
         return found
 
+    @property
+    def spans(self) -> SpanRing | None:
+        """The newest spans of this process, if it keeps any."""
+        return None if self._tracing is None else self._tracing.ring
+
     def tokens(self, service: str) -> CallerTokens:
         """Makes the tokens that a service of this process signs, and accepts."""
         return CallerTokens(self._secret, service, self._clock)
-
-    def _way(self, caller: str, callee: str) -> tuple[Transport, list[Layer]]:
-        protection, here = self._protection(callee), self._here.get(callee)
-        layers = partial(
-            standard_layers,
-            callee,
-            self._clock,
-            retry=Retry(protection.retry, now=self._clock.monotonic()),
-            guards=self._guards(protection, caller, callee),
-            ended=self._metrics.ended(caller),
-            tracer=self.tracer(caller),
-        )
-        if here is not None:
-            return here, layers()
-        there = self._there(callee)
-        return there, [there.found, *layers(balancer=there.balancer(protection.new_balancer)), *self._each_try]
-
-    def _guards(self, protection: Protection, caller: str, callee: str) -> GuardsOf:
-        """A breaker for each method; a bulkhead for the service, and for each method that its contract isolates."""
-        shared = protection.bulkhead()
-
-        def guards(method: Method) -> Guards:
-            breaker = self.breakers.add(caller, callee, Breaker(protection.breaker), method=method.name)
-            self._metrics.watch(caller, f"{callee}/{method.name}", breaker)
-            return Guards(protection.bulkhead() if method.policy.isolated else shared, breaker)
-
-        return guards
-
-    def _protection(self, callee: str) -> Protection:
-        """Gives the protection that the settings set for a callee, with this process's zone and instance."""
-        protection, about = self._resilience.of(callee), self._settings.discovery
-        balancer = replace(protection.balancer, zone=about.zone, name=about.instance or "")
-        return replace(protection, balancer=balancer)
-
-    def _there(self, name: str) -> DiscoveredTransport:
-        if name not in self._discovered:
-            self.health.watch(name, is_there(name, self.directory, self.breakers))
-            connect = self._settings.hop == CONNECT
-            self._discovered[name] = DiscoveredTransport(
-                name, self.directory, self._clock, connect=connect, tls=self._tls
-            )
-        return self._discovered[name]
 
 
 @asynccontextmanager
@@ -259,17 +226,19 @@ async def open_calls(
     clock: Clock,
     each_try: Sequence[Layer] = (),
     tracing: Tracing | None = None,
+    faults: Faults = INERT,
 ) -> AsyncIterator[Calls]:
     """Opens calls between services, with their background work, and closes them when the block ends."""
     about = settings.discovery
     discovery: Registry = StaticRegistry(about.addresses)
     if about.registry is not None:
         discovery = await open_registry(about.registry, clock)
-    calls = Calls(secret, hosted, discovery, settings, clock, each_try, tracing)
+    calls = Calls(secret, hosted, discovery, settings, clock, each_try, tracing, faults)
     try:
         async with supervised(clock) as background:
             background.start("health", calls.health.run)
             background.start("clocks of peers", calls.peers.run)
+            background.start("event loop lag", calls.lag.run)
             yield calls
     finally:
         await calls.close()

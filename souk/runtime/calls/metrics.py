@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from souk.discovery.directory import Directory
+from souk.kernel.context import current
 from souk.resilience.breaker.breaker import Breaker, State
 from souk.rpc.call import Call, CallFailed
 from souk.rpc.client.layers import Ended
@@ -23,6 +24,8 @@ from souk.telemetry.latencies import Latencies, LatencySeries
 from souk.telemetry.metrics import Sample, measure
 
 DONE = "done"
+_SAMPLED = "-01"
+"""How the `traceparent` of a sampled trace ends."""
 
 
 class CallMetrics:
@@ -36,8 +39,11 @@ class CallMetrics:
             registry, "souk_breaker_state", "1 for the state of a breaker.", ("caller", "callee", "state"), self._states
         )
 
-    def ended(self, caller: str) -> Ended:
-        """Gives the function that a channel of `caller` calls when each of its calls ends."""
+    def ended(self, caller: str, *, traced: bool = False) -> Ended:
+        """Gives the function that a channel of `caller` calls when each of its calls ends.
+
+        If calls are `traced`, it remembers the trace of one that is sampled, as an exemplar.
+        """
 
         # Our own cache: looking a child up by its labels costs as much as all the rest of the function.
         children: dict[tuple[str, str], LatencySeries] = {}
@@ -49,7 +55,8 @@ class CallMetrics:
             if child is None:
                 method = call.method
                 child = children[key] = self._seconds.labels(caller, method.service, method.name, outcome)
-            child.observe(seconds)
+            trace = current().traceparent if traced else ""
+            child.observe(seconds, trace[3:35] if trace.endswith(_SAMPLED) else "")
 
         return observe
 
@@ -95,6 +102,28 @@ class StoreRetries(Collector):
         yield CounterMetricFamily(_NAME, _HELP, labels=["service"])
 
 
+@runtime_checkable
+class _Pooled(Protocol):
+    """A database with a pool of connections."""
+
+    def connections(self) -> tuple[int, int, int]:
+        """Counts the connections that are in use, those that are idle, and how many there may be."""
+        ...
+
+
+def measure_connections(registry: CollectorRegistry, databases: Mapping[str, Database]) -> None:
+    """Registers souk_store_connections{service, state}, of the databases with a pool: `busy`, `idle` and `most`."""
+    pools = {name: one for name, one in databases.items() if isinstance(one, _Pooled)}
+
+    def read() -> Iterator[Sample]:
+        for name, pool in pools.items():
+            for state, count in zip(("busy", "idle", "most"), pool.connections(), strict=True):
+                yield {"service": name, "state": state}, float(count)
+
+    text = "Connections to a database that are busy and idle, and how many there may be."
+    measure(registry, "souk_store_connections", text, ("service", "state"), read)
+
+
 class InboxRepeats(Collector):
     """Reads at each scrape how many events came again after a consumer of these services had handled them."""
 
@@ -118,14 +147,14 @@ def measure_directory(registry: CollectorRegistry, directory: Directory) -> None
     measure(
         registry,
         "souk_discovery_instances",
-        "Instances of a service that can be called, as far as is known",
+        "Instances of a service that can be called, as far as is known.",
         ("service",),
         lambda: [({"service": service}, float(count)) for service, count in directory.counts().items()],
     )
     measure(
         registry,
         "souk_discovery_registry_away",
-        "1 while the registry cannot be reached and the instances known last stay in use",
+        "1 while the registry cannot be reached and the instances known last stay in use.",
         (),
         lambda: [({}, 1.0 if directory.away else 0.0)],
     )

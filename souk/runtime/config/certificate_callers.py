@@ -26,10 +26,10 @@ _NAMING = ("san_uri", "san_dns", "subject_dn")
 _MEMBERS = (*_NAMING, "scopes", "user")
 
 
-def read_certificate_callers(path: Path | None) -> tuple[CertificateCaller, ...]:
-    """Reads the file; without one, certificates stand for nobody. Raises ConfigurationError, in one line."""
+def read_certificate_callers(path: Path | None) -> tuple[CertificateCaller, ...] | None:
+    """Reads the file; None without one: certificates stand for nobody. Raises ConfigurationError, in one line."""
     if path is None:
-        return ()
+        return None
     try:
         tables = tomllib.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:

@@ -19,6 +19,7 @@ from souk.runtime.config.entry_points import loadable_services
 from souk.runtime.config.settings import Settings
 from souk.runtime.config.variables import BY_NAME, PREFIX, VARIABLES, with_values
 from souk.runtime.service import Service
+from souk.telemetry.log_export.settings import read_log_export
 from souk.telemetry.tracing.settings import read_tracing
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -67,6 +68,7 @@ def read(
             found[name] = _read(variable, name, environment[variable])
     found.update({name: value for name, value in flags.items() if value is not None})
     made = replace(defaults or Settings(), services=own, tracing=read_tracing(environment))
+    made = replace(made, log_export=read_log_export(environment))
     return _checked(with_values(made, found))
 
 

@@ -104,11 +104,21 @@ def commands(text: str) -> dict[str, tuple[str, ...]]:
 def addresses(text: str) -> dict[str, tuple[str, ...]]:
     """Reads `service=host:port+unix:/path,...`: the addresses of each service's instances."""
     found = {name: tuple(listed.split("+")) for name, listed in pairs(text).items()}
-    for address in (address for listed in found.values() for address in listed):
-        host, colon, port = address.rpartition(":")
-        if not socket_path(address).startswith("/") and (not (host and colon) or port_number(port) == 0):
-            raise ValueError("must read service=host:port,service=host:port+unix:/path")
+    if not all(_is_address(address) for listed in found.values() for address in listed):
+        raise ValueError("must read service=host:port,service=host:port+unix:/path")
     return found
+
+
+def address(text: str) -> str:
+    """Reads `host:port` or `unix:/path`."""
+    if not _is_address(text):
+        raise ValueError("must read host:port or unix:/path")
+    return text
+
+
+def _is_address(text: str) -> bool:
+    host, colon, port = text.rpartition(":")
+    return socket_path(text).startswith("/") or bool(host and colon and port_number(port))
 
 
 def subscriptions(text: str) -> dict[str, tuple[str, ...]]:
@@ -206,6 +216,11 @@ def origins(text: str) -> tuple[str, ...]:
     if not all(is_origin(one) for one in found) or ("*" in found and len(found) > 1):
         raise ValueError("must read origin,origin, as in https://shop.example.com, or be *")
     return found
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Parses names that are separated by commas. Raises ValueError."""
+    return tuple(name(one.strip()) for one in text.split(","))
 
 
 def name(text: str) -> str:

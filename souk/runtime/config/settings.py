@@ -11,9 +11,11 @@ from pathlib import Path
 from souk.kernel.addresses import LOOPBACK
 from souk.kernel.errors import ConfigurationError
 from souk.rpc.tls import Certificates
+from souk.runtime.config.console import ConsoleSettings
 from souk.runtime.config.parsers import NO_BROKER, Network
 from souk.runtime.process.http.limits import HttpLimits
 from souk.runtime.process.http.tls import ServerCertificate
+from souk.telemetry.log_export.settings import LogExportSettings
 from souk.telemetry.tracing.settings import TracingSettings
 from souk.telemetry.turning_file import LogLimits
 
@@ -151,7 +153,8 @@ class DiscoverySettings:
     `registry` says where instances register and are found; without it `addresses` says where services of other
     processes listen, by name. `subscriptions` are the types of events for consumers that are not installed here, by
     "service/consumer". `instance` is this process's id in the registry; `zone`, `version` and `weight` are what it
-    registers with.
+    registers with. `sidecar` is the address of the proxy through which it calls others, and `advertise` the one at
+    which others reach it instead of its own; both are empty without a mesh.
     """
 
     registry: str | None = field(default=None, repr=False)
@@ -161,6 +164,8 @@ class DiscoverySettings:
     zone: str = ""
     version: str = ""
     weight: int = 1
+    sidecar: str = ""
+    advertise: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,14 +198,17 @@ class CallSettings:
     """How services call each other.
 
     `hop` is the protocol by which this process calls others. `resilience` is a file that changes the defaults of
-    breakers, retries, bulkheads and balancers. `secret` signs the caller tokens of calls; None means the one that is
-    kept in the data directory.
+    breakers, retries, bulkheads and balancers; `mesh_policy` is the one that a mesh has for them, and
+    `mesh_certificate_life` how many seconds its certificates live. `secret` signs the caller tokens of calls; None
+    means the one that is kept in the data directory.
     """
 
     discovery: DiscoverySettings = field(default_factory=DiscoverySettings)
     tls: TlsSettings = field(default_factory=TlsSettings)
     hop: str = HOPS[0]
     resilience: Path | None = None
+    mesh_policy: Path | None = None
+    mesh_certificate_life: float = 600.0
     secret: str | None = field(default=None, repr=False)
 
 
@@ -225,13 +233,16 @@ class FleetSettings:
     """How the processes of a fleet are started.
 
     `scale` is how many processes each service has, `commands` are the commands that start services which are not
-    installed here, such as one in another language. A process that is not ready after `start_limit` seconds is
-    started anew, even if it makes progress.
+    installed here, such as one in another language. With a `mesh` each process has a sidecar through which it calls;
+    those `outside` are in no network namespace. A process that is not ready after `start_limit` seconds is started
+    anew, even if it makes progress.
     """
 
     scale: Mapping[str, int] = field(default_factory=dict)
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     start_limit: float = 600.0
+    mesh: bool = False
+    outside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,12 +262,13 @@ class ProcessSettings:
     """How one process is operated.
 
     `control` is the path of a private socket that reports the state of the process; `metrics_port` is a port of
-    loopback with its metrics over HTTP. `drain` is how many seconds running requests get when the process is asked to
-    stop. `faults` arms named points at which the process dies (development only).
+    `metrics_host` with its metrics and health over HTTP. `drain` is how many seconds running requests get when the
+    process is asked to stop. `faults` arms named points at which the process dies (development only).
     """
 
     control: Path | None = None
     metrics_port: int | None = None
+    metrics_host: str = LOOPBACK
     drain: float = 20.0
     faults: Mapping[str, int] = field(default_factory=dict)
 
@@ -282,4 +294,6 @@ class Settings:
     log: LogFileSettings = field(default_factory=LogFileSettings)
     process: ProcessSettings = field(default_factory=ProcessSettings)
     tracing: TracingSettings = field(default_factory=TracingSettings)
+    log_export: LogExportSettings = field(default_factory=LogExportSettings)
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)
     services: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)

@@ -9,7 +9,7 @@ from souk.runtime.config.settings import Settings
 from souk.runtime.config.variables import BY_NAME, PREFIX
 from souk.runtime.service import Service, Setting
 
-_URL, _SECONDS, _PATH, _NAME = "URL", "seconds", "path", "name"
+_URL, _SECONDS, _PATH, _NAME, _ADDRESS = "URL", "seconds", "path", "name", "host:port or unix:/path"
 
 ABOUT: Mapping[str, tuple[str, str, str]] = {
     "data": ("The data directory: databases, keys, logs and sockets of the system.", _PATH, ""),
@@ -123,12 +123,39 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
         "commands",
         "souk serve",
     ),
+    "mesh_outside": (
+        "Services of a mesh that are not put into network namespaces, since they call systems outside: docs/mesh.md.",
+        "service,service",
+        "those that declare it",
+    ),
+    "mesh": (
+        "Whether each process of a fleet calls the others through an Envoy beside it: docs/mesh.md.",
+        "true or false",
+        "",
+    ),
     "trace_tail": (
         "Keeps unsampled traces in which something failed, was slow, was retried or undone: docs/tracing.md.",
         "true or false",
         "",
     ),
+    "trace_tail_rate": (
+        "So many spans a second SOUK_TRACE_TAIL looks at in each process; of more it leaves out whole traces.",
+        "spans a second",
+        "",
+    ),
     "trace_slow": ("From how long a span is slow, for SOUK_TRACE_TAIL.", _SECONDS, ""),
+    "console": (
+        "Whether the gateway serves the console, and processes keep their newest spans for it: docs/console.md.",
+        "true or false",
+        "",
+    ),
+    "console_max_mb": ("The size of what the console keeps.", "megabytes", ""),
+    "console_keep_hours": ("How long the console keeps traces and figures.", "hours", ""),
+    "console_traces": (
+        "New traces a second that are recorded for the console, where no OTEL_* says which; after a rest 20 times.",
+        "traces a second",
+        "",
+    ),
     "log_level": ("The lowest level that is logged.", "debug, info, warning or error", ""),
     "log_file": ("The file that the log is written to.", _PATH, "standard error"),
     "log_mb": ("The size at which a log file is rotated.", "megabytes", ""),
@@ -148,6 +175,12 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
     "zone": ("Where this process runs; calls go to the same zone first.", _NAME, "none"),
     "version": ("The version that this process registers with.", _NAME, "none"),
     "weight": ("The share of calls that this process takes compared with others, 1 to 1,000.", "share", ""),
+    "sidecar": ("The address of the proxy through which this process calls others: docs/mesh.md.", _ADDRESS, "none"),
+    "advertise": (
+        "Where others reach this process, if not where it listens: at its sidecar.",
+        _ADDRESS,
+        "where it listens",
+    ),
     "hop": ("The protocol by which this process calls others, where they speak it.", "connect or grpc", ""),
     "tls_cert": (
         "The certificate of a service on a TCP port, or of its caller (mutual TLS), with its chain, as PEM. It must "
@@ -164,14 +197,30 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
     ),
     "control": ("A private socket that reports the state of the process.", _PATH, "none; a fleet sets it"),
     "metrics_port": (
-        "A port on loopback with /metrics, /healthz and /readyz of this process; 0 for any free one.",
+        "A port with /metrics, /healthz and /readyz of this process; 0 for any free one.",
         "port",
         "none",
+    ),
+    "metrics_host": (
+        "The address of SOUK_METRICS_PORT. Beyond loopback, such as 0.0.0.0 in a container, the network must keep "
+        "strangers away: what it shows is not for everybody.",
+        "address",
+        "",
     ),
     "resilience": (
         "A file that tunes breakers, retries, bulkheads and balancers: souk/runtime/config/resilience.py.",
         _PATH,
         "the defaults there",
+    ),
+    "mesh_policy": (
+        "The mesh's policy file, which `souk mesh` reads: docs/mesh.md.",
+        _PATH,
+        "contracts/mesh.yaml, if it is there",
+    ),
+    "mesh_certificate_life": (
+        "How long the certificate of a process of a mesh is valid; it is renewed at half of that: docs/mesh.md.",
+        _SECONDS,
+        "",
     ),
     "subscriptions": (
         "The consumers of a service's events that are not installed here, as in "

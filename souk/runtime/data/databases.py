@@ -17,6 +17,7 @@ from souk.store.database import Database, Transaction
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.sqlite.database import SqliteDatabase
 from souk.telemetry.logs import logger
+from souk.telemetry.tracing.tracer import Tracer
 
 _log = logger("hosting")
 
@@ -31,24 +32,18 @@ def require_a_database_each(services: Iterable[Service], settings: DataSettings)
         )
 
 
-async def open_database(service: Service, settings: DataSettings, clock: Clock, faults: Faults) -> Database:
+async def open_database(
+    service: Service, settings: DataSettings, clock: Clock, faults: Faults, tracer: Tracer | None = None
+) -> Database:
     """Opens the database of a service that has migrations, and brings its tables to this program's version.
 
     Raises ConfigurationError, in one line and without a password, when the database cannot be used.
     """
-    if service.migrations is None or not _has_files(service.migrations):
-        raise ConfigurationError(
-            f"{service.name} has no migrations in {service.migrations}: the first is 0001_NAME.sql"
-        )
-    if settings.postgres is None:
-        path = settings.directory / f"{service.name}.db"
-        where, database = str(path), await _sqlite(path, clock, faults)
-    else:
-        url = settings.postgres.replace(SERVICE_PLACEHOLDER, service.name)
-        where, database = _described(url), await _postgres(url, settings.postgres_pool, faults)
+    folder = _migrations_of(service)
+    where, database = await open_as_it_is(service, settings, clock, faults, tracer)
     try:
         await migrate(database, platform_migrations(), PLATFORM)
-        await migrate(database, service.migrations, service.name)
+        await migrate(database, folder, service.name)
         if settings.postgres is None:
             await _take_over(database)
     except StoreError as error:
@@ -60,8 +55,27 @@ async def open_database(service: Service, settings: DataSettings, clock: Clock, 
     return database
 
 
-def _has_files(folder: Traversable) -> bool:
-    return folder.is_dir() and any(file.name.endswith(".sql") for file in folder.iterdir())
+async def open_as_it_is(
+    service: Service, settings: DataSettings, clock: Clock, faults: Faults, tracer: Tracer | None = None
+) -> tuple[str, Database]:
+    """Opens the database of a service with the tables that it has; returns where that is, for messages, and it.
+
+    Raises ConfigurationError, in one line and without a password, when the database cannot be used.
+    """
+    if settings.postgres is None:
+        path = settings.directory / f"{service.name}.db"
+        return str(path), await _sqlite(path, clock, faults, tracer)
+    url = settings.postgres.replace(SERVICE_PLACEHOLDER, service.name)
+    return _described(url), await _postgres(url, settings.postgres_pool, faults, tracer)
+
+
+def _migrations_of(service: Service) -> Traversable:
+    folder = service.migrations
+    if folder is None or not folder.is_dir() or not any(file.name.endswith(".sql") for file in folder.iterdir()):
+        raise ConfigurationError(
+            f"{service.name} has no migrations in {service.migrations}: the first is 0001_NAME.sql"
+        )
+    return folder
 
 
 async def _take_over(database: Database) -> None:
@@ -78,11 +92,11 @@ async def _take_over(database: Database) -> None:
         _log.warning("leases are left to end by themselves", error=str(error))
 
 
-async def _sqlite(path: Path, clock: Clock, faults: Faults) -> Database:
-    return await SqliteDatabase.open(path, clock=clock, faults=faults)
+async def _sqlite(path: Path, clock: Clock, faults: Faults, tracer: Tracer | None) -> Database:
+    return await SqliteDatabase.open(path, clock=clock, faults=faults, tracer=tracer)
 
 
-async def _postgres(url: str, most: int, faults: Faults) -> Database:
+async def _postgres(url: str, most: int, faults: Faults, tracer: Tracer | None) -> Database:
     try:
         # Imported here, because its driver is an optional extra.
         from souk.store.postgres.database import PostgresDatabase
@@ -93,7 +107,7 @@ async def _postgres(url: str, most: int, faults: Faults) -> Database:
             "SOUK_POSTGRES needs the driver asyncpg, which is not installed: pip install 'souk-platform[postgres]'"
         ) from None
     try:
-        return await PostgresDatabase.open(url, most=most, faults=faults)
+        return await PostgresDatabase.open(url, most=most, faults=faults, tracer=tracer)
     except (ConfigurationError, StoreError) as error:
         raise ConfigurationError(f"SOUK_POSTGRES ({postgres_server(url)}): {_line(error)}") from None
 

@@ -116,6 +116,7 @@ def installation_secret(folder: Path) -> bytes:
             pass
         finally:
             aside.unlink()
+        private_files.sync_folder(folder)
         return _read_secret(path)
     except OSError as error:
         raise unusable(folder, error) from None

@@ -5,6 +5,7 @@ DATA/fleet/credentials.json   passwords of database roles
 DATA/run/*.sock               sockets: registry, control, one for each process
 DATA/run/where                names another folder for the sockets, if DATA is too long for a socket's path
 DATA/logs/order-2.log         the log of each process
+DATA/mesh/sidecars/order-2.json   how its sidecar begins
 DATA/postgres, DATA/valkey    the engines; DATA/bus is the Valkey that events go through
 """
 
@@ -16,6 +17,17 @@ from pathlib import Path
 
 from souk.kernel import private_files
 from souk.runtime.data.directory import make
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarPaths:
+    """The sockets of a sidecar, for its application, for other sidecars and for operators, and its bootstrap file."""
+
+    outbound: Path
+    inbound: Path
+    admin: Path
+    bootstrap: Path
+
 
 LONGEST_SOCKET = 100
 """Bytes that the path of a socket may have; Linux takes 107."""
@@ -99,11 +111,30 @@ class DataLayout:
         """The socket on which that Valkey listens."""
         return (self.bus if fits(self.bus) else self.run_folder()) / "bus.sock"
 
+    @property
+    def control_plane(self) -> Path:
+        """The socket at which sidecars reach the control plane of the mesh."""
+        return self.run_folder() / "mesh.ads.sock"
+
+    def sidecar(self, instance: str) -> SidecarPaths:
+        """Gives the paths of the sidecar of an instance."""
+        outbound, inbound, admin = (self.run_folder() / f"{instance}.{name}.sock" for name in ("out", "in", "admin"))
+        return SidecarPaths(outbound, inbound, admin, self.sidecars / f"{instance}.json")
+
+    @property
+    def sidecars(self) -> Path:
+        """The folder of the bootstrap files of sidecars."""
+        return self.data / "mesh" / "sidecars"
+
     def prepare(self) -> None:
         """Makes the private folders, and removes the sockets of an earlier run."""
-        for folder in (self.logs, self.processes.parent, self.valkey, self.bus):
+        for folder in (self.logs, self.processes.parent, self.valkey, self.bus, self.sidecars):
             make(folder)
         self.prepare_run()
+
+    def prepare_run_of_one(self) -> None:
+        """Makes the folder of sockets for a system of one process, which has two sockets with short names."""
+        self.prepare_run(max(len(path.name) for path in (self.control, self.registry)))
 
     def prepare_run(self, longest_name: int = LONGEST_NAME) -> None:
         """Makes the folder of sockets, a temporary one if `run` is too long, and removes those of an earlier run."""
@@ -125,7 +156,7 @@ class DataLayout:
 
 def fits(folder: Path, longest_name: int = LONGEST_NAME) -> bool:
     """Tells whether sockets can be bound in a folder, under names of at most `longest_name` bytes."""
-    return len(os.fsencode(folder)) + longest_name <= LONGEST_SOCKET
+    return len(os.fsencode(folder)) + len("/") + longest_name <= LONGEST_SOCKET
 
 
 def _remove_own(folder: Path) -> None:

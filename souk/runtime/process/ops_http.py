@@ -1,6 +1,6 @@
 """Metrics and health of a process that is not a gateway, over HTTP, for Prometheus and other monitoring.
 
-GET /metrics    Prometheus' text format
+GET /metrics    Prometheus' text format, or OpenMetrics with exemplars, as Accept prefers
 GET /healthz    200 while the process lives
 GET /readyz     200 while it takes calls, else 503
 """
@@ -19,7 +19,7 @@ from souk.runtime.process.http.limits import HttpLimits
 from souk.runtime.process.http.server import serving
 from souk.runtime.process.sockets import address_of, listen
 from souk.telemetry.health import Health
-from souk.telemetry.metrics import CONTENT_TYPE, exposition
+from souk.telemetry.metrics import negotiated
 
 _PLAIN = "text/plain; charset=utf-8"
 _GRACE = 1.0
@@ -35,7 +35,7 @@ class Scrape:
 
     def __init__(self, registry: CollectorRegistry, ready: Ready) -> None:
         self._registry, self._ready = registry, ready
-        self._answers: Mapping[str, Callable[[], Awaitable[Answer]]] = {
+        self._answers: Mapping[str, Callable[[str], Awaitable[Answer]]] = {
             "/metrics": self._metrics,
             "/healthz": self._health,
             "/readyz": self._readiness,
@@ -43,7 +43,8 @@ class Scrape:
 
     async def __call__(self, scope: Mapping[str, Any], receive: object, send: Send) -> None:
         """Answers a request, as ASGI 3 specifies."""
-        status, kind, body = await self._answer(scope["method"], scope["path"])
+        accept = b",".join(value for name, value in scope["headers"] if name == b"accept").decode("latin-1")
+        status, kind, body = await self._answer(scope["method"], scope["path"], accept)
         headers = [
             (b"content-type", kind.encode()),
             (b"content-length", b"%d" % len(body)),
@@ -54,45 +55,45 @@ class Scrape:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
-    async def _answer(self, method: str, path: str) -> Answer:
+    async def _answer(self, method: str, path: str, accept: str) -> Answer:
         if path not in self._answers:
             return 404, _PLAIN, f"there are {', '.join(self._answers)}\n".encode()
         if method not in {"GET", "HEAD"}:
             return 405, _PLAIN, b"this can only be read\n"
-        return await self._answers[path]()
+        return await self._answers[path](accept)
 
-    async def _metrics(self) -> Answer:
-        return 200, CONTENT_TYPE, exposition(self._registry)
+    async def _metrics(self, accept: str) -> Answer:
+        return 200, *negotiated(self._registry, accept)
 
-    async def _health(self) -> Answer:
+    async def _health(self, accept: str) -> Answer:
         return 200, _PLAIN, b"alive\n"
 
-    async def _readiness(self) -> Answer:
+    async def _readiness(self, accept: str) -> Answer:
         return (200, _PLAIN, b"ready\n") if await self._ready() else (503, _PLAIN, b"not ready\n")
 
 
 @asynccontextmanager
 async def scraped(
-    port: int | None, registry: CollectorRegistry, ready: Ready, limits: HttpLimits | None = None
+    port: int | None, registry: CollectorRegistry, ready: Ready, limits: HttpLimits | None = None, host: str = LOOPBACK
 ) -> AsyncIterator[str]:
-    """Serves metrics and health on loopback inside the block; gives host:port.
+    """Serves metrics and health at `host` inside the block; gives host:port.
 
     Without a port it serves nothing and gives "". Raises ConfigurationError, in one line, when the port is taken.
     """
     if port is None:
         yield ""
         return
-    with _listening(port) as listener:
+    with _listening(host, port) as listener:
         async with serving(Scrape(registry, ready), listener, _GRACE, limits=limits or HttpLimits()):
             yield address_of(listener)
 
 
-def _listening(port: int) -> socket.socket:
+def _listening(host: str, port: int) -> socket.socket:
     try:
-        return listen(LOOPBACK, port)
+        return listen(host, port)
     except ConfigurationError:
         raise ConfigurationError(
-            f"metrics cannot be served on {LOOPBACK}:{port}, which is taken or not this user's; "
+            f"metrics cannot be served on {host}:{port}, which is taken or not this user's; "
             "choose another with --metrics-port, or 0 for any"
         ) from None
 

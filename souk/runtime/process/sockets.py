@@ -3,12 +3,31 @@
 import errno
 import os
 import socket
+import struct
 
 from souk.kernel.addresses import LOOPBACK
 from souk.kernel.errors import ConfigurationError
 
+_CREDENTIALS = "3i"
+_SIZE = struct.calcsize(_CREDENTIALS)
 BACKLOG = 2048
 """How many connections may wait to be accepted."""
+
+
+def free_port() -> int:
+    """Gives a TCP port of loopback that is free at the moment."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def peer_pid(connection: socket.socket) -> int:
+    """Gives the process at the other end of a connection by a socket with a path: the one that connected or listens.
+
+    Source: unix(7), SO_PEERCRED.
+    """
+    (pid, *_) = struct.unpack(_CREDENTIALS, connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _SIZE))
+    return int(pid)
 
 
 def listen(host: str, port: int) -> socket.socket:

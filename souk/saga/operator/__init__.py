@@ -2,5 +2,6 @@
 
 - `run_filter.py`: which runs are wanted.
 - `run_records.py`: runs as an operator sees them, with their steps and what operators did with them.
+- `parked.py`: which steps wait for an operator, and the retry that an operator asks for.
 - `actions.py`: retry, compensate, resolve, pause, resume. Each takes the run from its owner by the lease's epoch.
 """

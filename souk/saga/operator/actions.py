@@ -6,7 +6,8 @@ that is so already changes nothing and is recorded no second time.
 
     retry        parked steps are tried again, with their tries counted from zero
     compensate   a run before its pivot turns back, as if it had been refused
-    resolve      an operator has seen to a parked step, or to a parked undo, by hand: it counts as done, or as undone
+    resolve      an operator has seen to a parked step, or to a parked undo, by hand: it counts as done, or as undone; a
+                 step that waits counts as done, without its message or before its time
     pause        nobody drives the run until it is resumed; its deadline waits as well
     resume       it is driven again
 
@@ -18,18 +19,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from souk.saga import parked
 from souk.saga.definition import SagaRef
+from souk.saga.operator import parked
 from souk.saga.operator.run_filter import RunFilter
 from souk.saga.operator.run_records import RunRecord, find_runs, record_action
-from souk.saga.run import ENDED
+from souk.saga.run import ENDED, PARKED
 from souk.saga.states import Phase, StepState
 from souk.saga.store import CHANNEL
 from souk.store.database import Transaction, Value
 
 _RUN = "subject = $1 AND saga = $2 AND attempt = $3"
 _TAKEN = f"owner = '{parked.OPERATOR}', epoch = epoch + 1, lease_until = 0"
-_PARKED = (StepState.PARKED, StepState.UNDO_PARKED)
 
 
 class RunAction(StrEnum):
@@ -44,7 +44,8 @@ class RunAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ActionRequest:
-    """What an operator wants, and why; `step` is for `resolve` alone, which means all parked steps without it."""
+    """What an operator wants, and why; `step` is for `resolve` alone, which means all parked and waiting steps without
+    it."""
 
     action: RunAction
     operator: str
@@ -103,9 +104,10 @@ def _plan_compensate(run: RunRecord, request: ActionRequest) -> ActionEffect:
 
 
 def _plan_resolve(run: RunRecord, request: ActionRequest) -> ActionEffect:
-    steps = {name: state for name, state in _parked(run).items() if request.step in ("", name)}
+    states = PARKED | {StepState.AWAITING}
+    steps = {one.name: one.state for one in run.steps if one.state in states and request.step in ("", one.name)}
     if not steps:
-        return _refused(run, f"{repr(request.step) if request.step else 'no step of it'} is not parked")
+        return _refused(run, f"{repr(request.step) if request.step else 'no step of it'} is not parked, and waits not")
     results = ", ".join(f"{name} counts as {_resolved(state)}" for name, state in steps.items())
     return _waiting(run) or ActionEffect(run.ref, results)
 
@@ -125,11 +127,11 @@ def _waiting(run: RunRecord) -> ActionEffect | None:
 
 
 def _parked(run: RunRecord) -> dict[str, StepState]:
-    return {step.name: step.state for step in run.steps if step.state in _PARKED}
+    return {step.name: step.state for step in run.steps if step.state in PARKED}
 
 
 def _resolved(state: StepState) -> str:
-    return "done" if state is StepState.PARKED else "undone"
+    return "undone" if state is StepState.UNDO_PARKED else "done"
 
 
 def _so(run: RunRecord, text: str) -> ActionEffect:
@@ -146,7 +148,7 @@ async def _retry(tx: Transaction, ref: SagaRef, request: ActionRequest) -> bool:
 
 async def _ask(tx: Transaction, ref: SagaRef, request: ActionRequest) -> bool:
     asked = json.dumps({"action": request.action.value, "step": request.step, "why": request.why})
-    fits = "phase = 'running'" if request.action is RunAction.COMPENSATE else "parked"
+    fits = "phase = 'running'" if request.action is RunAction.COMPENSATE else "(parked OR waiting_since <> 0)"
     return await _update(tx, ref, "asked = $4, active = TRUE", f"{fits} AND paused_at = 0 AND asked = ''", asked)
 
 
@@ -155,8 +157,11 @@ async def _pause(tx: Transaction, ref: SagaRef, request: ActionRequest) -> bool:
 
 
 async def _resume(tx: Transaction, ref: SagaRef, request: ActionRequest) -> bool:
-    waited = f"deadline_at = deadline_at + {tx.dialect.now} - paused_at, paused_at = 0"
-    return await _update(tx, ref, waited, "paused_at <> 0")
+    paused = f"{tx.dialect.now} - paused_at"
+    waits = f"CASE WHEN waiting_since <> 0 THEN {paused} ELSE 0 END"
+    later = f"""deadline_at = deadline_at + {paused}, waiting_since = waiting_since + {waits},
+        wait_until = wait_until + {waits}, paused_at = 0"""
+    return await _update(tx, ref, later, "paused_at <> 0")
 
 
 async def _update(tx: Transaction, ref: SagaRef, change: str, condition: str, *values: Value) -> bool:

@@ -12,14 +12,16 @@ STATES = {
     "running": "r.phase = 'running' AND NOT r.ended",
     "going back": "r.phase IN ('turned_back', 'rejected')",
     "committed": "r.phase = 'committed'",
+    "waiting": "NOT r.ended AND r.waiting_since <> 0 AND NOT r.parked AND r.paused_at = 0",
     "parked": "NOT r.ended AND (r.parked OR r.unknown_step <> '')",
     "paused": "NOT r.ended AND r.paused_at <> 0",
-    "stuck": "NOT r.ended AND (r.parked OR r.unknown_step <> '' OR r.paused_at <> 0 OR r.phase = 'running'"
-    " AND r.deadline_at < {now})",
+    "stuck": "NOT r.ended AND (r.parked OR r.unknown_step <> '' OR r.paused_at <> 0 OR"
+    " CASE WHEN r.waiting_since <> 0 THEN r.wait_until < {now} ELSE r.phase = 'running' AND r.deadline_at < {now} END)",
     "ended": "r.ended",
     "all": "TRUE",
 }
-"""The states by which runs are chosen, as SQL. `stuck` is what needs a look: parked, paused, or beyond its deadline."""
+"""The states by which runs are chosen, as SQL. `stuck` is what needs a look: parked, paused, or beyond its
+deadline or the time of its wait."""
 _OPEN_STEP = "s.state NOT IN ('waiting', 'done', 'refused', 'not_sent', 'undone')"
 _STEPS = f"""EXISTS (SELECT 1 FROM souk_saga_step s WHERE s.subject = r.subject AND s.saga = r.saga
     AND s.attempt = r.attempt AND {_OPEN_STEP} AND """

@@ -7,23 +7,42 @@ from souk.saga.definition import SagaRef
 from souk.saga.operator.run_filter import RunFilter
 from souk.saga.run import ENDED
 from souk.saga.states import Phase, StepState
-from souk.store.database import Row, Transaction
+from souk.store.database import Row, Transaction, changes_of
 
 _KEY = "subject = $1 AND saga = $2 AND attempt = $3"
 _COLUMNS = """r.subject, r.saga, r.attempt, r.version, r.fingerprint, r.phase, r.parked, r.unknown_step, r.paused_at,
     r.asked, r.on_behalf_of, r.refused_step, r.reason, r.detail, r.owner, r.traceparent, r.started_at, r.changed_at,
-    r.deadline_at"""
+    r.deadline_at, r.waiting_since, r.wait_until, r.releases"""
+
+
+@dataclass(frozen=True, slots=True)
+class StepChange:
+    """A change of a step at a time, in microseconds since 1970: its state and its tries since then."""
+
+    at: int
+    state: StepState
+    tries: int
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """A step of a run; `note` is the reason of its last failure, `changed_at` in microseconds since 1970."""
+    """A step of a run; `note` is the reason of its last failure, `changed_at` in microseconds since 1970.
+
+    `message` and `key` are those that the step waits for, or has waited for, and `until` is the end of its wait, in
+    microseconds; 0 if it does not wait. `changes` are what it went through, if they were asked for; those of a step
+    that is older than this record are not known.
+    """
 
     name: str
     state: StepState
     tries: int
     note: str
     changed_at: int
+    message: str = ""
+    key: str = ""
+    until: int = 0
+    changes: Sequence[StepChange] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +59,10 @@ class SagaAction:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run. `asked` says that an operator's wish was not carried out yet. Times are microseconds since 1970."""
+    """A run. `asked` says that an operator's wish was not carried out yet. Times are microseconds since 1970.
+
+    `releases` are those of services that it has met, as `service=version` with commas in between.
+    """
 
     ref: SagaRef
     version: int
@@ -59,27 +81,34 @@ class RunRecord:
     started_at: int
     changed_at: int
     deadline_at: int
+    waiting_since: int
     steps: Sequence[StepRecord] = field(default=())
+    releases: str = ""
 
     @property
     def state(self) -> str:
-        """The state in words: the first of `parked`, `paused` and the phase that applies."""
+        """The state in words: the first of `paused`, `parked`, `waiting` and the phase that applies."""
         if self.phase not in ENDED:
             if self.paused_at:
                 return "paused"
             if self.parked or self.unknown:
                 return "parked"
+            if self.waiting_since:
+                return "waiting"
         return "going back" if self.phase in (Phase.TURNED_BACK, Phase.REJECTED) else self.phase.value
 
 
-async def find_runs(tx: Transaction, wanted: RunFilter, limit: int) -> list[RunRecord]:
-    """Returns the runs that are wanted with their steps, the oldest first."""
+async def find_runs(tx: Transaction, wanted: RunFilter, limit: int, *, changes: bool = False) -> list[RunRecord]:
+    """Returns the runs that are wanted, the oldest first, with their steps; with `changes` all that became of these."""
     condition, values = wanted.condition(tx.dialect.now)
     rows = await tx.fetch(
-        f"""SELECT r.*, s.step, s.state, s.tries, s.note, s.changed_at AS step_changed_at
+        f"""SELECT r.*, s.step, s.state, s.tries, s.note, s.changed_at AS step_changed_at, w.message, w.key,
+                {"s.history" if changes else "''"} AS history
             FROM (SELECT {_COLUMNS} FROM souk_saga_run r WHERE {condition}
                   ORDER BY r.started_at, r.subject, r.saga, r.attempt LIMIT {int(limit)}) r
             LEFT JOIN souk_saga_step s ON s.subject = r.subject AND s.saga = r.saga AND s.attempt = r.attempt
+            LEFT JOIN souk_saga_wait w
+              ON w.subject = s.subject AND w.saga = s.saga AND w.attempt = s.attempt AND w.step = s.step
             ORDER BY r.started_at, r.subject, r.saga, r.attempt, s.changed_at, s.step""",
         *values,
     )
@@ -112,16 +141,26 @@ async def record_action(tx: Transaction, ref: SagaRef, action: str, step: str, o
 
 def _run(ref: SagaRef, rows: Sequence[Row]) -> RunRecord:
     row = rows[0]
-    steps = tuple(
-        StepRecord(one["step"], StepState(one["state"]), one["tries"], one["note"], one["step_changed_at"])
-        for one in rows
-        if one["step"] is not None
-    )
+    steps = tuple(_step(one) for one in rows if one["step"] is not None)
     begun = row["version"], row["fingerprint"], Phase(row["phase"])
     waits = bool(row["parked"]), bool(row["unknown_step"]), row["paused_at"], bool(row["asked"])
     why = row["on_behalf_of"], row["refused_step"], row["reason"], row["detail"]
-    times = row["started_at"], row["changed_at"], row["deadline_at"]
-    return RunRecord(ref, *begun, *waits, *why, row["owner"], row["traceparent"], *times, steps)
+    times = row["started_at"], row["changed_at"], row["deadline_at"], row["waiting_since"]
+    return RunRecord(ref, *begun, *waits, *why, row["owner"], row["traceparent"], *times, steps, row["releases"])
+
+
+def _step(row: Row) -> StepRecord:
+    state = StepState(row["state"])
+    until = row["wait_until"] if state is StepState.AWAITING else 0
+    tried = row["tries"], row["note"], row["step_changed_at"]
+    changes = tuple(_step_change(one.at, one.what) for one in changes_of(row["history"]))
+    return StepRecord(row["step"], state, *tried, row["message"] or "", row["key"] or "", until, changes)
+
+
+def _step_change(at: int, what: str) -> StepChange:
+    state, _, rest = what.partition(" ")
+    tries, _, note = rest.partition(" ")
+    return StepChange(at, StepState(state), int(tries), note)
 
 
 def _ref(row: Row) -> SagaRef:

@@ -19,29 +19,36 @@ the process writes the new version again.
 """
 
 import asyncio
-import hashlib
 import secrets
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
-from souk.kernel.clock import MICROSECONDS, Clock
+from souk.kernel.clock import Clock
+from souk.kernel.context import CallContext, current, use
 from souk.kernel.errors import Overloaded, StoreUnavailable
 from souk.store.cache.bounded_memory import BoundedMemory
+from souk.store.cache.shared_cache import SharedCache
 from souk.telemetry.logs import logger
+from souk.telemetry.tracing.tracer import Tracer
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis  # an optional extra
 
 REFRESH_EVERY = 0.25
 """Seconds between two reads of the version."""
-_STAMP = 8
 _REMEMBERED = 64
 """The number of earlier versions of this process that are remembered."""
+
+_RESULTS = ("fresh", "stale", "loaded", "kept")
+_METRIC, _HELP = "souk_cache_reads", "Reads of a cache, by where the answer came from."
 
 M = TypeVar("M", bound=Message)
 
@@ -72,24 +79,50 @@ class CacheEntry(Generic[M]):
     loaded: float
 
 
-class ReadCache:
+class ReadCache(Collector):
     """A cache of answers by key. `alone` means that no other process changes the cached data.
 
+    As a collector it counts its reads: souk_cache_reads_total{cache, result}, by whether the answer was `fresh`, was
+    shown while it was loaded anew (`stale`), had to be loaded (`loaded`), or was shown since it could not be (`kept`).
+
+    `tracer` records what is asked of Redis; a load is in the trace of the reader who began it, and others wait for it.
     Callers must not change the messages that it returns. With Redis, `run` must be running while it is used.
     """
 
     def __init__(
-        self, name: str, clock: Clock, redis: "Redis | None", *, alone: bool, settings: CacheSettings | None = None
+        self,
+        name: str,
+        clock: Clock,
+        redis: "Redis | None",
+        *,
+        alone: bool,
+        settings: CacheSettings | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._settings = settings or CacheSettings()
         self._clock = clock
-        self._shared = _Shared(name, redis, self._settings, clock) if redis is not None else None
+        self._shared = (
+            SharedCache(name, redis, clock, tracer, self._settings.stale, self._settings.unsure)
+            if redis is not None
+            else None
+        )
         self._alone = alone and redis is None
         self._version, self._sure_at = secrets.token_hex(8), float("-inf")
         self._superseded: deque[str] = deque(maxlen=_REMEMBERED)
         self._entries: BoundedMemory[CacheEntry[Message]] = BoundedMemory(self._settings.octets)
         self._loads: dict[tuple[str, bytes], asyncio.Task[Message]] = {}
         self._unannounced = False
+        self._name, self._reads = name, dict.fromkeys(_RESULTS, 0)
+
+    def collect(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(_METRIC, _HELP, labels=("cache", "result"))
+        for result, reads in self._reads.items():
+            family.add_metric((self._name, result), reads)
+        yield family
+
+    def describe(self) -> Iterable[Metric]:
+        """Names the counter without reading it."""
+        yield CounterMetricFamily(_METRIC, _HELP, labels=("cache", "result"))
 
     async def read(self, key: bytes, kind: type[M], load: Callable[[], Awaitable[M]]) -> M:
         """Returns the answer for `key`; raises what `load` raises if no cached entry may be returned instead."""
@@ -97,15 +130,20 @@ class ReadCache:
         entry = self._known(key, kind)
         age = now - entry.loaded if entry is not None else 0.0
         if entry is not None and self._may_answer(entry, age, now):
-            if age >= self._settings.fresh:
+            stale = age >= self._settings.fresh
+            if stale:
                 self._load(key, kind, load).add_done_callback(_heed)
+            self._reads["stale" if stale else "fresh"] += 1
             return entry.message
         try:
-            return await asyncio.shield(self._load(key, kind, load))
+            message = await asyncio.shield(self._load(key, kind, load))
         except (StoreUnavailable, Overloaded):
             if entry is None or age > self._settings.lost:
                 raise
+            self._reads["kept"] += 1
             return entry.message
+        self._reads["loaded"] += 1
+        return message
 
     async def changed(self) -> None:
         """Makes everything stale that was read until now, in this process and, through Redis, in every replica."""
@@ -159,10 +197,17 @@ class ReadCache:
         version_key = (self._version, key)  # a load that began before a change is not for readers after it
         running = self._loads.get(version_key)
         if running is None:
-            work = self._filled(key, kind, load, self._version)
+            work = self._begun(key, kind, load, self._version, current().traceparent)
             running = self._loads[version_key] = asyncio.get_running_loop().create_task(work, context=Context())
             running.add_done_callback(lambda _: self._loads.__delitem__(version_key))
         return running  # type: ignore[return-value]  # one key has one kind
+
+    async def _begun(
+        self, key: bytes, kind: type[M], load: Callable[[], Awaitable[M]], version: str, traceparent: str
+    ) -> M:
+        """Loads in the trace of the reader who began it, of whom the load knows nothing else: it is for all readers."""
+        with use(CallContext(traceparent=traceparent)):
+            return await self._filled(key, kind, load, version)
 
     async def _filled(self, key: bytes, kind: type[M], load: Callable[[], Awaitable[M]], version: str) -> M:
         began = self._clock.monotonic()
@@ -183,64 +228,3 @@ def _heed(task: "asyncio.Task[M]") -> None:
     """Logs the failure of a load in the background, for which no reader waits."""
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.warning("could not be loaded anew", error=type(error).__name__)
-
-
-class _Shared:
-    """The part in Redis, which replicas share. A failure of Redis counts as a miss, and then Redis is not asked for a
-    while (`unsure` seconds)."""
-
-    def __init__(self, name: str, redis: "Redis", settings: CacheSettings, clock: Clock) -> None:
-        from redis.exceptions import RedisError  # here, because it is an optional extra
-
-        self._errors = (RedisError, OSError, TimeoutError)
-        self._redis, self._clock = redis, clock
-        self._prefix = f"souk:cache:{name}"
-        self._seconds = max(1, round(settings.stale))
-        self._pause = settings.unsure
-        self._left_alone_until = float("-inf")
-
-    async def version(self, own: str) -> str | None:
-        """Returns the version of all replicas, which becomes `own` if there is none; None if Redis does not answer."""
-        key = f"{self._prefix}:version"
-        found = await self._ask(lambda: self._redis.set(key, own, nx=True, get=True))
-        if found is None:
-            return own if self._is_there() else None
-        return found.decode(errors="replace") if isinstance(found, bytes) else str(found)
-
-    async def announce(self, version: str) -> bool:
-        """Writes a new version for all replicas; returns whether Redis took it."""
-        return bool(await self._ask(lambda: self._redis.set(f"{self._prefix}:version", version), insist=True))
-
-    async def find(self, version: str, key: bytes, kind: type[M]) -> tuple[M | None, float]:
-        """Returns the answer that a replica has loaded, or None, and its age in seconds."""
-        found = await self._ask(lambda: self._redis.get(self._redis_key(version, key)))
-        if not isinstance(found, bytes) or len(found) < _STAMP:
-            return None, 0.0
-        try:
-            message = kind.FromString(found[_STAMP:])
-        except DecodeError:
-            return None, 0.0
-        age = (self._clock.now() - int.from_bytes(found[:_STAMP])) / MICROSECONDS
-        return message, max(0.0, age)
-
-    async def keep(self, version: str, key: bytes, message: Message) -> None:
-        """Stores an answer for the other replicas."""
-        value = self._clock.now().to_bytes(_STAMP) + message.SerializeToString()
-        await self._ask(lambda: self._redis.set(self._redis_key(version, key), value, ex=self._seconds))
-
-    def _redis_key(self, version: str, key: bytes) -> str:
-        return f"{self._prefix}:{version}:{hashlib.blake2b(key, digest_size=16).hexdigest()}"
-
-    def _is_there(self) -> bool:
-        return self._clock.monotonic() >= self._left_alone_until
-
-    async def _ask(self, command: Callable[[], Awaitable[object]], *, insist: bool = False) -> object:
-        if not insist and not self._is_there():
-            return None
-        try:
-            return await command()
-        except self._errors as error:
-            if self._is_there():
-                _log.warning("Redis does not answer; the cache works without it", error=type(error).__name__)
-            self._left_alone_until = self._clock.monotonic() + self._pause
-            return None

@@ -1,8 +1,8 @@
 """Steps on a connection of PostgreSQL that must be completed even if the task is cancelled or the connection fails."""
 
 import asyncio
-from collections.abc import Awaitable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -11,6 +11,14 @@ from souk.kernel.errors import StoreError, StoreUnavailable
 from souk.store.error_meaning import Reuse
 from souk.store.postgres.errors import DRIVER_ERRORS, meaning_of, translate
 from souk.store.postgres.transaction import Connection
+from souk.telemetry.logs import logger
+
+CLEANED_UP_WITHIN = 10.0
+"""Seconds in which a server must have cleaned up: a connection to one that does not answer is dropped."""
+CLOSED_WITHIN = 20.0
+"""Seconds in which the connections to a database are closed in good order; what is left of them then is dropped."""
+
+_log = logger("store")
 
 
 class Borrowed:
@@ -51,22 +59,17 @@ class Borrowed:
         if reuse is Reuse.DISCARD_ALL:
             await self._pool.expire_connections()
         with suppress(*DRIVER_ERRORS):  # after such an error the pool has dropped the connection
-            await self._pool.release(self._connection)
+            await self._pool.release(self._connection, timeout=CLEANED_UP_WITHIN)
 
 
 async def unlock(connection: Connection) -> None:
-    try:
-        await connection.execute("SELECT pg_advisory_unlock_all()")
-    except DRIVER_ERRORS:  # the server frees what a lost connection held
-        drop(connection)
+    """Frees its locks; those of a connection that is dropped are freed by the server."""
+    await _clean_up(connection, "SELECT pg_advisory_unlock_all()")
 
 
 async def roll_back(connection: Connection) -> None:
     """Rolls back, or drops the connection if that fails; also after a cancelled BEGIN that the server may have run."""
-    try:
-        await connection.execute("ROLLBACK")
-    except DRIVER_ERRORS:
-        drop(connection)
+    await _clean_up(connection, "ROLLBACK")
 
 
 async def end_implicit_transaction(connection: Connection) -> None:
@@ -75,13 +78,44 @@ async def end_implicit_transaction(connection: Connection) -> None:
     Preparing begins a transaction on the server, which lasts until the driver's next message ends it: the next
     BEGIN would be refused, because the transaction has already seen the data. Any simple query ends it.
     """
+    await _clean_up(connection, "SELECT 1")
+
+
+async def _clean_up(connection: Connection, sql: str) -> None:
+    """Runs it, or drops the connection. Nobody can cancel this, so it ends by itself, whatever the server does."""
     try:
-        await connection.execute("SELECT 1")
+        async with asyncio.timeout(CLEANED_UP_WITHIN):  # the driver's own limit begins after what it waits for first
+            await connection.execute(sql)
     except DRIVER_ERRORS:
         drop(connection)
 
 
-def drop(connection: Connection) -> None:
+@contextmanager
+def dropped_on_failure(connection: Any) -> Iterator[None]:
+    """Drops a connection, or what holds several, if the block that opens or closes it fails or is cancelled.
+
+    Nobody else would: who was to get it never does, and who gave it back has forgotten it.
+    """
+    try:
+        yield
+    except BaseException:
+        drop(connection)
+        raise
+
+
+@asynccontextmanager
+async def closing(connection: Any, database: str) -> AsyncIterator[None]:
+    """Gives a block CLOSED_WITHIN seconds to close a connection, or what holds several, and drops what does not."""
+    try:
+        with dropped_on_failure(connection):
+            async with asyncio.timeout(CLOSED_WITHIN):
+                yield
+    except TimeoutError:
+        _log.warning("a database does not answer; its connections were dropped", database=database)
+
+
+def drop(connection: Any) -> None:
+    """Ends a connection, or a pool, at once."""
     with suppress(*DRIVER_ERRORS):  # the pool may have dropped it already
         connection.terminate()
 

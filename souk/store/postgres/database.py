@@ -13,19 +13,19 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from souk.faults import INERT, Faults
-from souk.kernel.errors import ForeignAwait, SoukError
+from souk.kernel.errors import ForeignAwait
 from souk.kernel.transaction_guard import in_transaction
 from souk.resilience.backoff import Backoff
 from souk.store.database import Dialect, PreparedTransactions, Value, Work
 from souk.store.listeners import Listeners, call_all
 from souk.store.postgres.attempt import Attempt, Collision
-from souk.store.postgres.connection import Borrowed, drop, roll_back, undisturbed, unlock
+from souk.store.postgres.connection import Borrowed, closing, drop, dropped_on_failure, roll_back, undisturbed, unlock
 from souk.store.postgres.errors import DRIVER_ERRORS, is_about_data, is_refusal, may_run_again, refused, translate
 from souk.store.postgres.group_commit import CommitGroups, GroupedTransaction, NotGrouped
 from souk.store.postgres.listener import PostgresListener
 from souk.store.postgres.open_transactions import outlast
 from souk.store.postgres.prepared import PostgresPrepared
-from souk.store.postgres.session import Sessions
+from souk.store.postgres.session import Sessions, leaves_of
 from souk.store.postgres.transaction import (
     DIALECT,
     Connection,
@@ -36,6 +36,8 @@ from souk.store.postgres.transaction import (
 )
 from souk.store.postgres.write_batch import Doubts, Statement, WrongAssumption
 from souk.store.work_runner import Driven
+from souk.telemetry.tracing.leaves import PREPARE, READ, TRANSACTION, Leaves, leaf
+from souk.telemetry.tracing.tracer import Tracer
 
 T = TypeVar("T")
 
@@ -49,13 +51,18 @@ class PostgresDatabase:
     """Implements `Database` on a pool of connections. Belongs to the event loop that opened it."""
 
     def __init__(
-        self, name: str, pool: "asyncpg.Pool[asyncpg.Record]", listeners: Listeners, patience: float, faults: Faults
+        self,
+        name: str,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        listeners: Listeners,
+        patience: float,
+        faults: Faults,
+        leaves: Leaves | None = None,
     ) -> None:
-        self._name = name
+        self._name, self._leaves = name, leaves
         self._pool = pool
         self._listeners = listeners
-        self._patience = patience
-        self._faults = faults
+        self._patience, self._faults = patience, faults
         self._listener: PostgresListener | None = None
         self.tries_again = 0
         """How often transactions were run again because they had collided with others."""
@@ -65,12 +72,19 @@ class PostgresDatabase:
 
     @classmethod
     async def open(
-        cls, dsn: str, *, least: int = 1, most: int = 10, patience: float = 5.0, faults: Faults = INERT
+        cls,
+        dsn: str,
+        *,
+        least: int = 1,
+        most: int = 10,
+        patience: float = 5.0,
+        faults: Faults = INERT,
+        tracer: Tracer | None = None,
     ) -> "PostgresDatabase":
         """Connects to the database at `dsn`; the pool holds `least` to `most` connections.
 
-        `patience` is how long, in seconds, a transaction waits for a connection or a lock, and how
-        long it is tried again. Raises ConfigurationError when the database refuses the connection,
+        `patience` is how long, in seconds, a transaction waits for a connection or a lock, and how long it is tried
+        again. `tracer` records transactions. Raises ConfigurationError when the database refuses the connection,
         StoreUnavailable when it cannot be reached.
         """
         name, listeners, sessions = urlsplit(dsn).path.lstrip("/"), Listeners(), Sessions(dsn, patience)
@@ -78,7 +92,7 @@ class PostgresDatabase:
             pool = await sessions.pool(least, most)
         except DRIVER_ERRORS as error:
             raise refused(error, name) from error
-        database = cls(name, pool, listeners, patience, faults)
+        database = cls(name, pool, listeners, patience, faults, leaves_of(tracer, dsn))
         await database._start(sessions)
         return database
 
@@ -88,19 +102,22 @@ class PostgresDatabase:
 
     @property
     def prepared(self) -> PreparedTransactions:
-        return PostgresPrepared(self._name, self._prepare, self._connected, self._patience)
+        return PostgresPrepared(self._name, self._prepare, self._connected, self._patience, self._leaves)
 
     async def _prepare(self, work: Work[T], ending: str) -> T:
         attempt = Attempt(guarded=True, ending=ending)
-        return await self._retrying(lambda: self._attempt(work, attempt), attempt)
+        with leaf(self._leaves, PREPARE, attempt):
+            return await self._retrying(lambda: self._attempt(work, attempt), attempt)
 
     async def run(self, work: Work[T], *, guarded: bool = False, grouped: bool = False) -> T:
         attempt = Attempt(guarded, grouped=grouped and guarded)
-        return await self._retrying(lambda: self._attempt(work, attempt), attempt)
+        with leaf(self._leaves, TRANSACTION, attempt):
+            return await self._retrying(lambda: self._attempt(work, attempt), attempt)
 
     async def read(self, work: Work[T], *, single: bool = False, long: bool = False) -> T:
-        attempt = self._attempt_single if single else self._attempt_read
-        return await self._retrying(lambda: attempt(work), Attempt(guarded=True))
+        attempt, how = self._attempt_single if single else self._attempt_read, Attempt(guarded=True)
+        with leaf(self._leaves, READ, how):
+            return await self._retrying(lambda: attempt(work), how)
 
     def listen(self, channel: str, callback: Callable[[], None]) -> Callable[[], None]:
         return self._listeners.add(channel, callback)
@@ -109,10 +126,22 @@ class PostgresDatabase:
         await outlast(self, self._name, meanwhile)
 
     async def close(self) -> None:
-        await self._groups.close()
+        async with closing(self, self._name):
+            await self._groups.close()
+            if self._listener is not None:
+                await self._listener.stop()
+            await self._pool.close()
+
+    def terminate(self) -> None:
+        """Drops every connection at once, without a word to the server."""
         if self._listener is not None:
-            await self._listener.stop()
-        await self._pool.close()
+            self._listener.terminate()
+        drop(self._pool)
+
+    def connections(self) -> tuple[int, int, int]:
+        """Counts the connections that are in use, those that are idle, and how many there may be."""
+        idle = self._pool.get_idle_size()
+        return self._pool.get_size() - idle, idle, self._pool.get_max_size()
 
     async def _start(self, sessions: Sessions) -> None:
         # A notification may be lost in a crash anyway, so it need not wait for the disk.
@@ -120,20 +149,17 @@ class PostgresDatabase:
             lambda: sessions.connect("SET synchronous_commit = off"), self._listeners, self._name
         )
         try:
-            async with self._connected() as connection:
-                await sessions.require_own(connection, self._name)
-            await self._listener.start()
+            with dropped_on_failure(self):
+                async with self._connected() as connection:
+                    await sessions.require_own(connection, self._name)
+                await self._listener.start()
         except DRIVER_ERRORS as error:
-            await self._pool.close()
             raise refused(error, self._name) from error
-        except SoukError:
-            self._pool.terminate()
-            raise
 
     async def _retrying(self, attempt: Callable[[], Awaitable[T]], how: Attempt) -> T:
         if in_transaction():
             raise ForeignAwait("a transaction may not open another one")
-        until, collisions = self._loop.time() + self._patience, 0
+        until = self._loop.time() + self._patience
         while True:
             try:
                 return await attempt()
@@ -149,8 +175,8 @@ class PostgresDatabase:
                 self.tries_again += 1
                 if self._loop.time() > until:
                     raise translate(collision.cause, self._name) from collision.cause
-                collisions += 1
-                await asyncio.sleep(_AGAIN.delay(collisions, _CHANCE))
+                how.collisions += 1
+                await asyncio.sleep(_AGAIN.delay(how.collisions, _CHANCE))
 
     async def _attempt(self, work: Work[T], how: Attempt) -> T:
         if how.grouped:
@@ -169,7 +195,7 @@ class PostgresDatabase:
             connection, self._name, self._faults, begin=how.begin, held=how.locks, assuming=assuming
         )
         try:
-            result = await self._drive(lambda _: _whole(work, tx, how), tx)
+            result = await self._drive(lambda _: how.whole(work, tx), tx)
         except BaseException as error:
             if tx.begun:
                 await undisturbed(roll_back(connection))
@@ -187,8 +213,13 @@ class PostgresDatabase:
         except Exception as error:
             raise NotGrouped from error  # it may follow from an assumption that is wrong
         self._faults.point("store.commit")
+
+        def committed(together: int) -> None:
+            how.together = together
+            self._committed(tx)
+
         if tx.batch:
-            await undisturbed(self._groups.commit(tx.batch.taken(strict=True), partial(self._committed, tx)))
+            await undisturbed(self._groups.commit(tx.batch.taken(strict=True), committed))
         else:
             self._committed(tx)
         return result
@@ -266,12 +297,3 @@ class PostgresDatabase:
         """Takes the advisory locks in sorted order, before the transaction's snapshot is taken."""
         for name in sorted(locks):
             await self._execute(connection, _LOCK, name)
-
-
-async def _whole(work: Work[T], tx: PostgresTransaction, how: Attempt) -> T:
-    """Runs the work, then sends its write batch, unless the batch is the whole transaction and may commit by itself."""
-    result = await work(tx)
-    if tx.begun or not how.guarded or how.prepares:
-        await tx.flush()
-    how.require_preparable(tx)
-    return result

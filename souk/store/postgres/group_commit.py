@@ -50,7 +50,7 @@ class GroupedTransaction(PostgresTransaction):
 
 class _Member(NamedTuple):
     values: tuple[Value, ...]
-    committed: Callable[[], None]
+    committed: Callable[[int], None]
     end: "asyncio.Future[None]"
 
 
@@ -65,8 +65,8 @@ class CommitGroups:
         self._under_way: Counter[str] = Counter()
         self._senders: set[asyncio.Task[None]] = set()
 
-    def commit(self, statement: Statement, committed: Callable[[], None]) -> "asyncio.Future[None]":
-        """Commits a statement with others, and calls `committed` as soon as it is durable.
+    def commit(self, statement: Statement, committed: Callable[[int], None]) -> "asyncio.Future[None]":
+        """Commits a statement with others, and calls `committed` with how many they were, as soon as it is durable.
 
         The future raises NotGrouped when nothing was committed and the work is to run by itself, StoreUnavailable
         when it is not known, and what `committed` raises.
@@ -112,7 +112,7 @@ class CommitGroups:
                 member.end.set_exception(error)
         else:
             for member in members:
-                _settle(member)
+                _settle(member, len(members))
 
     async def _execute(self, connection: Connection, sql: str, members: Sequence[_Member]) -> None:
         # Sorted, so that two groups lock the rows that both of them change in the same order.
@@ -135,9 +135,9 @@ def _first(values: tuple[Value, ...]) -> str:
     return str(values[0]) if values else ""
 
 
-def _settle(member: _Member) -> None:
+def _settle(member: _Member, together: int) -> None:
     try:
-        member.committed()
+        member.committed(together)
     except Exception as error:
         member.end.set_exception(error)
     else:

@@ -15,6 +15,7 @@ from souk.kernel.errors import StoreError, StoreUnavailable
 from souk.store.database import PreparedTransaction, Work
 from souk.store.postgres.connection import Borrowed, undisturbed
 from souk.store.postgres.errors import DRIVER_ERRORS, translate
+from souk.telemetry.tracing.leaves import Leaves, leaf
 
 T = TypeVar("T")
 
@@ -36,11 +37,18 @@ class Prepare(Protocol):
 class PostgresPrepared:
     """Implements `PreparedTransactions`; `prepare` is `PostgresDatabase`'s, `connect` borrows a connection."""
 
-    def __init__(self, database: str, prepare: Prepare, connect: Callable[[], Borrowed], patience: float) -> None:
+    def __init__(
+        self,
+        database: str,
+        prepare: Prepare,
+        connect: Callable[[], Borrowed],
+        patience: float,
+        leaves: Leaves | None = None,
+    ) -> None:
         self._database = database
         self._prepare = prepare
         self._connect = connect
-        self._patience = patience
+        self._patience, self._leaves = patience, leaves
         self._prefix = f"souk/{database}/"
 
     async def limit(self) -> int:
@@ -54,10 +62,10 @@ class PostgresPrepared:
         return await self._prepare(work, f"PREPARE TRANSACTION {self._literal(name)}")
 
     async def commit(self, name: str) -> bool:
-        return await self._end(f"COMMIT PREPARED {self._literal(name)}", name)
+        return await self._end("COMMIT PREPARED", name)
 
     async def roll_back(self, name: str) -> bool:
-        return await self._end(f"ROLLBACK PREPARED {self._literal(name)}", name)
+        return await self._end("ROLLBACK PREPARED", name)
 
     async def standing(self) -> list[PreparedTransaction]:
         async with self._connect() as connection:
@@ -67,8 +75,8 @@ class PostgresPrepared:
                 raise translate(error, self._database) from error
         return [PreparedTransaction(row["gid"].removeprefix(self._prefix), row["age"]) for row in rows]
 
-    async def _end(self, sql: str, name: str) -> bool:
-        found = True
+    async def _end(self, how: str, name: str) -> bool:
+        found, sql = True, f"{how} {self._literal(name)}"
 
         async def end() -> None:
             nonlocal found
@@ -82,7 +90,8 @@ class PostgresPrepared:
                 except DRIVER_ERRORS as error:
                     raise translate(error, self._database) from error
 
-        await undisturbed(end())
+        with leaf(self._leaves, how):
+            await undisturbed(end())
         return found
 
     def _literal(self, name: str) -> str:

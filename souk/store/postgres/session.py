@@ -6,12 +6,15 @@ next connection. If the URL names several hosts, the one that can be written to 
 
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
-from souk.kernel.errors import ConfigurationError
-from souk.store.postgres.connection import keep
+from souk.kernel.errors import ConfigurationError, StoreError
+from souk.store.postgres.connection import dropped_on_failure, keep
 from souk.store.postgres.errors import DRIVER_ERRORS
+from souk.telemetry.tracing.leaves import Leaves
+from souk.telemetry.tracing.tracer import Tracer
 
 _IDLE = 30.0
 """Seconds after which an idle connection is closed: each is a process of the server, with some 10 MB."""
@@ -57,9 +60,10 @@ class Sessions:
     async def connect(self, setting: str = "") -> Session:
         """Makes one connection outside the pool; `setting` is SQL to run in its session."""
         connection: Session = await asyncpg.connect(self._dsn, **self._options)
-        await self._set(connection)
-        if setting:
-            await connection.execute(setting)
+        with dropped_on_failure(connection):
+            await self._set(connection)
+            if setting:
+                await connection.execute(setting)
         return connection
 
     async def require_own(self, session: Session, name: str) -> None:
@@ -95,3 +99,15 @@ async def _meet(first: Session, second: Session) -> bool:
 async def _backend(session: Session) -> int:
     found: int = await session.fetchval("SELECT pg_backend_pid()")
     return found
+
+
+def leaves_of(tracer: Tracer | None, dsn: str) -> Leaves | None:
+    """Makes what records the transactions of the database at `dsn`, with its first host; None without a tracer."""
+    if tracer is None:
+        return None
+    parts = urlsplit(dsn)
+    first, _, port = parts.netloc.rpartition("@")[2].partition(",")[0].rpartition(":")
+    if not port.isdigit():
+        first, port = (f"{first}:{port}" if first else port), ""
+    server = first.strip("[]") or next(iter(parse_qs(parts.query).get("host", [])), "")
+    return Leaves(tracer, "postgresql", parts.path.lstrip("/"), server, int(port or 0), (StoreError,))

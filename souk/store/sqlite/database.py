@@ -16,7 +16,7 @@ from typing import TypeVar
 from souk.faults import EXIT_STATUS, INERT, Faults
 from souk.kernel import private_files
 from souk.kernel.clock import Clock, SystemClock
-from souk.kernel.errors import ConfigurationError, ForeignAwait, SoukError, StoreUnavailable
+from souk.kernel.errors import ConfigurationError, ForeignAwait, SoukError, StoreError, StoreUnavailable
 from souk.kernel.transaction_guard import in_transaction
 from souk.store.database import Dialect, Work
 from souk.store.listeners import Listeners
@@ -24,6 +24,8 @@ from souk.store.sqlite.errors import DRIVER_ERRORS, code_of, translate
 from souk.store.sqlite.group_commit import GroupCommit
 from souk.store.sqlite.readers import LongReads, finish
 from souk.store.sqlite.transaction import DIALECT, SqliteSingleRead, SqliteSnapshot
+from souk.telemetry.tracing.leaves import READ, TRANSACTION, Leaves, leaf
+from souk.telemetry.tracing.tracer import Tracer
 
 T = TypeVar("T")
 
@@ -53,9 +55,15 @@ class SqliteDatabase:
     """
 
     def __init__(
-        self, name: str, writer: GroupCommit, reader: sqlite3.Connection, long: LongReads, listeners: Listeners
+        self,
+        name: str,
+        writer: GroupCommit,
+        reader: sqlite3.Connection,
+        long: LongReads,
+        listeners: Listeners,
+        leaves: Leaves | None = None,
     ) -> None:
-        self._name = name
+        self._name, self._leaves = name, leaves
         self._long = long
         self._writer = writer
         self._reader = reader
@@ -71,12 +79,14 @@ class SqliteDatabase:
         patience: float = 5.0,
         faults: Faults = INERT,
         strike: Callable[[str], None] = _exit,
+        tracer: Tracer | None = None,
     ) -> "SqliteDatabase":
         """Opens the file, creating it if it does not exist.
 
         `patience` is how long, in seconds, a transaction waits for a lock that another process holds.
         `strike` is called with a reason after the disk has failed during a commit, and is to end the
-        process. Raises ConfigurationError when the file cannot be opened or is no database.
+        process. `tracer` records transactions. Raises ConfigurationError when the file cannot be opened or is no
+        database.
         """
         path, clock, listeners = Path(path), clock or SystemClock(), Listeners()
         _make_private(path)
@@ -88,7 +98,8 @@ class SqliteDatabase:
             raise
         writer = GroupCommit(connection, path, listeners, patience=patience, faults=faults, strike=strike)
         long = LongReads(path.name, lambda: _connect(path, clock, _READER), clock)
-        return cls(path.name, writer, reader, long, listeners)
+        leaves = None if tracer is None else Leaves(tracer, "sqlite", path.name, failures=(StoreError,))
+        return cls(path.name, writer, reader, long, listeners, leaves)
 
     @property
     def dialect(self) -> Dialect:
@@ -101,7 +112,9 @@ class SqliteDatabase:
     async def run(self, work: Work[T], *, guarded: bool = False, grouped: bool = False) -> T:
         if in_transaction():
             raise ForeignAwait("a transaction may not open another one")
-        result: T = await self._writer.submit(work)
+        member = self._writer.submit(work)
+        with leaf(self._leaves, TRANSACTION, member):
+            result: T = await member.future
         return result
 
     async def read(self, work: Work[T], *, single: bool = False, long: bool = False) -> T:
@@ -109,8 +122,12 @@ class SqliteDatabase:
             raise ForeignAwait("a transaction may not open another one")
         if self._closed:
             raise StoreUnavailable(f"database {self._name} is closed")
-        if long:
-            return await self._long.read(work)
+        with leaf(self._leaves, READ):
+            if long:
+                return await self._long.read(work)
+            return self._read(work, single=single)
+
+    def _read(self, work: Work[T], *, single: bool) -> T:
         if single:
             return finish(work, SqliteSingleRead(self._reader, self._name, INERT))
         try:

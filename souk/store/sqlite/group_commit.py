@@ -36,7 +36,8 @@ _BUSY = Backoff(initial=0.005, cap=0.1, jitter=0.0)
 
 @dataclass(slots=True)
 class BatchMember:
-    """One transaction of a batch. Its work runs in the context of the code that submitted it."""
+    """One transaction of a batch. Its work runs in the context of the code that submitted it. `together` counts the
+    transactions that were committed with it, which never collide with each other."""
 
     work: Work[Any]
     future: asyncio.Future[Any]
@@ -44,6 +45,8 @@ class BatchMember:
     result: Any = None
     error: BaseException | None = None
     tx: SqliteTransaction | None = None
+    together: int = 0
+    collisions: int = 0
 
     def settle(self, failure: StoreError | None) -> None:
         """Resolves the future with the result or the error; a failure of the batch comes before the member's own."""
@@ -93,8 +96,8 @@ class GroupCommit:
         self._closed = False
         self._idle: list[asyncio.Future[None]] = []
 
-    def submit(self, work: Work[Any]) -> asyncio.Future[Any]:
-        """Puts `work` into the next batch; the future is done once that batch has ended.
+    def submit(self, work: Work[Any]) -> BatchMember:
+        """Puts `work` into the next batch; the member's future is done once that batch has ended.
 
         Raises StoreUnavailable when the writer is closed.
         """
@@ -105,7 +108,7 @@ class GroupCommit:
         if not self._busy:
             self._busy = True
             self._loop.call_soon(self._begin, self._loop.time() + self._patience)
-        return member.future
+        return member
 
     async def close(self) -> None:
         """Waits for the submitted transactions to end, then closes the connection."""
@@ -190,6 +193,7 @@ class GroupCommit:
         else:
             self._roll_back()
         for member in batch:
+            member.together = len(batch)
             member.settle(failure)
         if self._waiting:
             self._loop.call_soon(self._begin, self._loop.time() + self._patience)

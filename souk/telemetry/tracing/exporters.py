@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
-from souk.telemetry.tracing.settings import OTLP_GRPC, OTLP_HTTP, ZIPKIN
+from souk.telemetry.otel_variables import OTLP_GRPC, OTLP_HTTP
+from souk.telemetry.tracing.settings import ZIPKIN
 from souk.telemetry.tracing.span import Span
 
 if TYPE_CHECKING:

@@ -1,19 +1,17 @@
-"""What OpenTelemetry's own variables say of traces (its specification, "Environment Variable Specification").
-
-The exporters read those of their own by themselves: endpoints, headers, time-outs, certificates, compression.
-"""
+"""What OpenTelemetry's own variables say of traces."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from souk.kernel.errors import ConfigurationError
-from souk.telemetry.tracing.batch import BatchLimits
-from souk.telemetry.tracing.sampling import HeadSampler, always_on, head_sampler
+from souk.telemetry.batches import BatchLimits
+from souk.telemetry.otel_variables import is_disabled, otel_variables, otlp_exporter, otlp_url, whole_number
+from souk.telemetry.tracing.sampling import HeadSampler, head_sampler
 from souk.telemetry.tracing.tail import TailLimits
 
-OTLP_GRPC, OTLP_HTTP, ZIPKIN = "otlp/grpc", "otlp/http", "zipkin"
-EXPORTERS = (OTLP_GRPC, OTLP_HTTP, ZIPKIN)
-_PROTOCOLS = {"grpc": OTLP_GRPC, "http/protobuf": OTLP_HTTP}
+TRACES = "TRACES"
+"""The signal, in the names of variables."""
+ZIPKIN = "zipkin"
 _SWITCHES_ON = {
     "OTEL_EXPORTER_OTLP_ENDPOINT": "otlp",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "otlp",
@@ -23,42 +21,57 @@ _SWITCHES_ON = {
 
 @dataclass(frozen=True, slots=True)
 class TracingSettings:
-    """How spans are recorded: by which `exporters`, none of which means not at all.
+    """How spans are recorded: by which `exporters`, none of which means for this system's console alone. They send to
+    `receivers`, in the same order.
 
+    `sampler` decides at the head; None is the default: all traces for exporters, the first few of each second for the
+    console. `disabled` records nothing at all.
     `service` names the service of a process that has only one; empty means the service's own name. `batch` are the
     limits of each exporter. `tail` keeps what turns out to be worth it of traces that are not sampled, such as those
-    with a span of `slow` seconds.
+    with a span of `slow` seconds; of more than `tail_rate` spans a second it leaves out whole traces.
     """
 
     exporters: tuple[str, ...] = ()
-    sampler: HeadSampler = field(default_factory=lambda: HeadSampler(always_on))
+    sampler: HeadSampler | None = None
     service: str = ""
     batch: BatchLimits = field(default_factory=BatchLimits)
     tail: bool = True
     slow: float = TailLimits().slow
+    tail_rate: int = 250
+    disabled: bool = False
+    receivers: tuple[str, ...] = field(default=(), repr=False)
 
 
 def read_tracing(variables: Mapping[str, str]) -> TracingSettings:
     """Reads the variables; those that are empty count as not set. Raises ConfigurationError, in one line."""
-    given = {name: text.strip() for name, text in variables.items() if name.startswith("OTEL_") and text.strip()}
-    if given.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return TracingSettings()
+    given = otel_variables(variables)
+    if is_disabled(given):
+        return TracingSettings(disabled=True)
     exporters = _exporters(given)
-    if not exporters:
-        return TracingSettings()
-    queue = _whole(given, "OTEL_BSP_MAX_QUEUE_SIZE", 2_048)
+    queue = whole_number(given, "OTEL_BSP_MAX_QUEUE_SIZE", 2_048)
     return TracingSettings(
         exporters,
-        head_sampler(
-            given.get("OTEL_TRACES_SAMPLER", "parentbased_always_on"), given.get("OTEL_TRACES_SAMPLER_ARG", "")
-        ),
+        _sampler(given),
         given.get("OTEL_SERVICE_NAME", ""),
         BatchLimits(
             queue,
-            min(queue, _whole(given, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512)),
-            _whole(given, "OTEL_BSP_SCHEDULE_DELAY", 5_000) / 1_000,
+            min(queue, whole_number(given, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512)),
+            whole_number(given, "OTEL_BSP_SCHEDULE_DELAY", 5_000) / 1_000,
         ),
+        receivers=tuple(receiver_url(given, one) for one in exporters),
     )
+
+
+def receiver_url(given: Mapping[str, str], exporter: str) -> str:
+    """Gives the URL that an exporter of traces sends to."""
+    if exporter == ZIPKIN:
+        return given.get("OTEL_EXPORTER_ZIPKIN_ENDPOINT", "http://localhost:9411/api/v2/spans")
+    return otlp_url(given, TRACES, exporter)
+
+
+def _sampler(given: Mapping[str, str]) -> HeadSampler | None:
+    name = given.get("OTEL_TRACES_SAMPLER")
+    return None if name is None else head_sampler(name, given.get("OTEL_TRACES_SAMPLER_ARG", ""))
 
 
 def _exporters(given: Mapping[str, str]) -> tuple[str, ...]:
@@ -75,16 +88,4 @@ def _exporter(given: Mapping[str, str], name: str) -> str:
         return ZIPKIN
     if name != "otlp":
         raise ConfigurationError(f"OTEL_TRACES_EXPORTER: {name!r} must be otlp, zipkin or none")
-    for variable in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
-        if variable in given:
-            if given[variable] not in _PROTOCOLS:
-                raise ConfigurationError(f"{variable}: {given[variable]!r} must be grpc or http/protobuf")
-            return _PROTOCOLS[given[variable]]
-    return OTLP_HTTP
-
-
-def _whole(given: Mapping[str, str], name: str, default: int) -> int:
-    text = given.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 1_000_000:
-        raise ConfigurationError(f"{name}: {text!r} must be a whole number from 1 to 1,000,000")
-    return int(text)
+    return otlp_exporter(given, TRACES)

@@ -10,6 +10,9 @@ AttributeValue: TypeAlias = str | int | float | bool | Sequence[str]
 Attributes: TypeAlias = Mapping[str, AttributeValue]
 
 
+NO_ATTRIBUTES: Attributes = {}
+
+
 class SpanKind(IntEnum):
     """What a span is to the spans beside it; the numbers are those of OpenTelemetry's API."""
 
@@ -33,8 +36,9 @@ class SpanProcessor(Protocol):
 
 
 class Span:
-    """A span that runs, or has run. `traceparent` names it to what it calls.
+    """A span that runs, or has run. `traceparent` names it to what it calls, `parent` is that of its parent, or empty.
 
+    It begins with `attributes`, which are its own then, or with those that it has in common with others (`shared`).
     `links` are the `traceparent` of spans that caused it without being its parent. `started` and `ended` are
     monotonic seconds; `ended` is 0 until it ends. `error` describes why it failed; empty if it did not. `reason` says
     why a tail sampler is to keep its trace; empty if it need not. A `streaming` one may be long.
@@ -42,14 +46,15 @@ class Span:
     """
 
     __slots__ = (
-        "attributes",
+        "_attributes",
+        "_shared",
         "clock",
         "ended",
         "error",
         "kind",
         "links",
         "name",
-        "parent_id",
+        "parent",
         "processor",
         "reason",
         "service",
@@ -65,16 +70,17 @@ class Span:
         name: str,
         kind: SpanKind,
         traceparent: str,
-        parent_id: str,
+        parent: str,
         processor: SpanProcessor | None,
         clock: Clock,
-        attributes: dict[str, AttributeValue],
+        attributes: dict[str, AttributeValue] | None = None,
         links: Sequence[str] = (),
+        shared: Attributes = NO_ATTRIBUTES,
     ) -> None:
         self.service, self.name, self.kind = service, name, kind
-        self.traceparent, self.parent_id = traceparent, parent_id
+        self.traceparent, self.parent = traceparent, parent
         self.processor, self.clock = processor, clock
-        self.attributes, self.links = attributes, links
+        self._attributes, self._shared, self.links = attributes, shared, links
         self.started, self.ended = clock.monotonic(), 0.0
         self.error = self.reason = self.tracestate = ""
         self.streaming = False
@@ -82,14 +88,36 @@ class Span:
             processor.on_start(self)
 
     @property
+    def attributes(self) -> dict[str, AttributeValue]:
+        """Its own attributes, which may be changed until it has ended. One that only shares others' gets a copy now."""
+        own = self._attributes
+        if own is None:
+            own = self._attributes = dict(self._shared)
+        return own
+
+    @property
     def trace_id(self) -> str:
         """The id of its trace: 32 hexadecimal digits."""
         return self.traceparent[3:35]
 
     @property
+    def parent_id(self) -> str:
+        """The id of its parent; empty for the first span of a trace."""
+        return self.parent[36:52]
+
+    @property
     def span_id(self) -> str:
         """Its own id: 16 hexadecimal digits."""
         return self.traceparent[36:52]
+
+    def end_sharing(self, attributes: Attributes) -> None:
+        """Ends it well, with attributes that others have, too: where it has none of its own they are not copied, and
+        those of its own go before."""
+        if self._attributes is None:
+            self._shared = attributes
+        else:
+            self._attributes = {**attributes, **self._attributes}
+        self.end()
 
     def end(self, error: str = "", *, expected: bool = False) -> None:
         """Ends it; a second call does nothing. `error` is a class of errors, such as a status, and not a text for
@@ -104,3 +132,26 @@ class Span:
                 self.reason = self.reason or "failed"
         if self.processor is not None:
             self.processor.on_end(self)
+
+
+class UnrecordedSpan(Span):
+    """Stands for work of a trace that nobody looks at. It names its parent in its place, and keeps nothing."""
+
+    __slots__ = ()
+
+    def __init__(self, traceparent: str) -> None:
+        self.traceparent = self.parent = traceparent
+        self.processor = None
+        self.service = self.name = self.error = self.reason = self.tracestate = ""
+        self.streaming = False
+
+    @property
+    def attributes(self) -> dict[str, AttributeValue]:
+        """Attributes that nobody reads."""
+        return {}
+
+    def end_sharing(self, attributes: Attributes) -> None:
+        """Does nothing."""
+
+    def end(self, error: str = "", *, expected: bool = False) -> None:
+        """Does nothing."""

@@ -8,6 +8,7 @@ What it cannot do: another process decides for itself, by its own spans, and one
 forgotten them; so the rest of a trace may be missing. What took longer than `hold` before it failed has lost its start.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -29,12 +30,12 @@ class TailLimits:
 
 
 class _Waiting:
-    """The spans of one trace that wait, since `began`. Without spans, `kept`: its trace is exported."""
+    """The spans of the trace `id` that wait, since `began`. Without spans, `kept`: its trace is exported."""
 
-    __slots__ = ("began", "kept", "spans")
+    __slots__ = ("began", "id", "kept", "spans")
 
-    def __init__(self, began: float) -> None:
-        self.began, self.kept = began, False
+    def __init__(self, id_: str, began: float) -> None:
+        self.id, self.began, self.kept = id_, began, False
         self.spans: list[Span] = []
 
 
@@ -47,7 +48,9 @@ class TailSampler:
     def __init__(self, processor: SpanProcessor, clock: Clock, limits: TailLimits | None = None) -> None:
         self.kept = self.forgotten = 0
         self._processor, self._clock, self._limits = processor, clock, limits or TailLimits()
+        self._slow, self._most = self._limits.slow, self._limits.most
         self._traces: dict[str, _Waiting] = {}
+        self._oldest: deque[_Waiting] = deque()  # the same ones: a dict is slow to find its first entry
         self._count = 0
 
     def on_start(self, span: Span) -> None:
@@ -55,14 +58,16 @@ class TailSampler:
 
     def on_end(self, span: Span) -> None:
         """Keeps a span waiting, or exports it with its trace."""
-        waiting = self._traces.get(span.trace_id)
+        trace_id = span.traceparent[3:35]
+        waiting = self._traces.get(trace_id)
         if waiting is None:
             self._make_room(span.ended)
-            waiting = self._traces[span.trace_id] = _Waiting(span.ended)
-        if not span.streaming and not span.reason and span.ended - span.started >= self._limits.slow:
+            waiting = self._traces[trace_id] = _Waiting(trace_id, span.ended)
+            self._oldest.append(waiting)
+        if span.ended - span.started >= self._slow and not span.streaming and not span.reason:
             span.reason = SLOW
-        if not waiting.kept and not span.reason:
-            if self._count >= self._limits.most:  # one trace may have filled all the room
+        if not span.reason and not waiting.kept:
+            if self._count >= self._most:  # one trace may have filled all the room
                 self.forgotten += 1
                 return
             waiting.spans.append(span)
@@ -81,11 +86,12 @@ class TailSampler:
 
     def _make_room(self, now: float) -> None:
         """Forgets the traces whose time is over, and the oldest ones while too many spans wait."""
-        traces, oldest = self._traces, now - self._limits.hold
-        while traces:
-            id_, waiting = next(iter(traces.items()))
-            if waiting.began > oldest and self._count < self._limits.most and len(traces) < self._limits.most:
+        traces, oldest, limits = self._traces, self._oldest, self._limits
+        over = now - limits.hold
+        while oldest:
+            waiting = oldest[0]
+            if waiting.began > over and self._count < limits.most and len(traces) < limits.most:
                 return
-            del traces[id_]
+            del traces[oldest.popleft().id]
             self._count -= len(waiting.spans)
             self.forgotten += len(waiting.spans)

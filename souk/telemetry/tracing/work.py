@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 
 from souk.kernel.context import current, use
 from souk.kernel.errors import DomainError
 from souk.telemetry.tracing.span import AttributeValue, Span, SpanKind
 from souk.telemetry.tracing.tracer import Tracer
 
+_open: ContextVar[Span | None] = ContextVar("souk_span", default=None)
 UNTRACED: AbstractContextManager[Span | None] = nullcontext()
 """The block of work that is not recorded."""
 
@@ -16,17 +18,20 @@ UNTRACED: AbstractContextManager[Span | None] = nullcontext()
 class TracedWork(AbstractContextManager[Span | None]):
     """Records the block, and is the parent of what it calls. An exception is its error, a cancellation is none."""
 
-    __slots__ = ("_span", "_use")
+    __slots__ = ("_before", "_span", "_use")
 
     def __init__(self, span: Span) -> None:
-        self._span = span
-        self._use = use(current().under(span.traceparent))
+        now, self._span = current(), span
+        span.tracestate = now.tracestate
+        self._use = use(now.under(span.traceparent))
 
     def __enter__(self) -> Span:
         self._use.__enter__()
+        self._before = _open.set(self._span)
         return self._span
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
+        _open.reset(self._before)
         self._use.__exit__(None, None, None)
         if isinstance(error, asyncio.CancelledError):
             self._span.end("cancelled", expected=True)
@@ -34,6 +39,13 @@ class TracedWork(AbstractContextManager[Span | None]):
             self._span.end(type(error).__name__, expected=isinstance(error, DomainError))
         else:
             self._span.end()
+
+
+def note(name: str, value: AttributeValue) -> None:
+    """Gives an attribute to the span of the innermost block of `recorded` that is under way, if there is one."""
+    span = _open.get()
+    if span is not None:
+        span.attributes[name] = value
 
 
 def recorded(

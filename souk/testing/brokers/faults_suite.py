@@ -174,7 +174,7 @@ class BrokerFaultsSuite:
         publisher = declared.connect()
         try:
             with pytest.raises(BrokerUnavailable):
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(PATIENCE):
                     await publisher.inspect()
             async with declared.consuming(recorder):
                 await unavailable(publisher, declared.topic)

@@ -14,7 +14,7 @@ from soukapi.v1.event_pb2 import DeliveryResult, Event
 from souk.events.broker import Broker, BrokerUnavailable
 from souk.resilience.backoff import Backoff
 
-PATIENCE = 90.0
+PATIENCE = 240.0
 """The longest that a test waits for anything, in seconds; brokers take long to elect and to start."""
 
 
@@ -48,6 +48,7 @@ def event(key: str, number: int, *, size: int = 0, type_name: str = "test.v1.Hap
         key=key,
         payload=number.to_bytes(4, "big") + b"x" * max(0, size - 4),
         traceparent=f"00-{'a' * 32}-{'b' * 16}-01",
+        tracestate="rojo=00f067aa0ba902b7,congo=t61rcWkgMzE",
     )
     made.time.FromMicroseconds(1_764_000_000_123_456)
     return made

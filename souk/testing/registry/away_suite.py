@@ -37,6 +37,7 @@ class AwaySuite:
             await eventually(lambda: away_registry.away != "")
             assert "\n" not in away_registry.away
             assert watcher.changes == []
+            assert watcher.listed is None
             await harness.start()
             announcer = await harness.announcer()
             if not harness.registers:

@@ -10,8 +10,8 @@ from souk.testing.registry.engines import EngineHarness
 from souk.testing.registry.harness import opened, watching
 from souk.testing.registry.suite import order
 
-SOON = 0.1
-"""Seconds within which a registry that pushes changes reports that an instance left."""
+SOON = 3.0
+"""Seconds within which a registry that pushes changes reports that an instance left; far less than a lease."""
 
 
 class ClaimSuite:

@@ -9,6 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -16,8 +17,11 @@ import httpx
 import psutil
 
 from souk.testing.engines import PATIENCE
+from souk.testing.system import until
 
 _STOP_LIMIT = 30.0
+_AT_REST = {"T", "t", "Z", "X"}
+"""The states of threads that are stopped, or have ended."""
 _CONFIGURING = ("KAFKA_", "RABBITMQ_", "ERL_", "ES_", "OPENSEARCH_", "AWS_", "MOTO_", "JAVA_", "JDK_", "_JAVA_")
 """How the names of variables begin that would configure an engine."""
 
@@ -116,8 +120,11 @@ class EngineServer(ABC):
             self._keeper = None
 
     def pause(self) -> None:
-        """Stops all its processes where they are; its connections stay open, and nothing answers on them."""
+        """Stops all its processes where they are; its connections stay open, and nothing answers on them. Returns once
+        each of their threads has stopped: a signal reaches one after the other, and until then some may answer."""
         self._signal(signal.SIGSTOP)
+        if self._process is not None:
+            until(partial(_is_stopped, self._process.pid), PATIENCE, f"{self.name} is stopped")
 
     def resume(self) -> None:
         """Lets it go on after `pause`."""
@@ -150,6 +157,24 @@ class EngineServer(ABC):
 
     def _end_of_log(self) -> str:
         return self.log.read_text(errors="replace")[-2_000:]
+
+
+def _is_stopped(group: int) -> bool:
+    """Whether each thread of a process group is stopped, or has ended."""
+    for process in psutil.process_iter():
+        with suppress(OSError, psutil.Error):
+            if os.getpgid(process.pid) == group and not _threads(process.pid) <= _AT_REST:
+                return False
+    return True
+
+
+def _threads(pid: int) -> set[str]:
+    """Gives the states of the threads of a process."""
+    found = set()
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with suppress(OSError):  # it has ended
+            found.add(stat.read_text().rpartition(")")[2].split()[0])
+    return found
 
 
 def listens(port: int) -> bool:

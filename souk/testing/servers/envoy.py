@@ -28,7 +28,7 @@ class EnvoyTranscoder(EngineServer):
         self._upstream, self._image, self._service = upstream, image, service
 
     def command(self) -> Sequence[str]:
-        options = ("--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning")
+        options = ("--disable-hot-restart", "--concurrency", "1", "--log-level", "warning")
         return (self._python, "-c", _RUN, "-c", str(self.folder / "envoy.json"), *options)
 
     def prepare(self) -> None:

@@ -71,7 +71,8 @@ class KafkaServer(EngineServer):
 
     def _format(self) -> None:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = ("kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(self._settings))
+        # By an equals sign: one id in 64 begins with a dash, as an option does.
+        tool = ("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", str(self._settings))
         words = [*self._java[: self._java.index("kafka.Kafka")], *tool]
         done = subprocess.run(words, cwd=self.folder, text=True, capture_output=True, check=False)
         assert done.returncode == 0, f"kafka: its data directory cannot be made: {done.stdout}{done.stderr}"

@@ -19,7 +19,7 @@ from souk.discovery.open import open_registry
 from souk.discovery.registry import Instance
 from souk.kernel.clock import SystemClock
 from souk.testing.registry.embedded import EmbeddedHarness
-from souk.testing.registry.harness import PATIENCE, another_process, eventually, watching
+from souk.testing.registry.harness import PATIENCE, another_process, eventually, is_about_an_earlier_loop, watching
 
 pytestmark = pytest.mark.usefixtures("nothing_goes_wrong_unseen")
 
@@ -29,12 +29,7 @@ async def nothing_goes_wrong_unseen() -> AsyncIterator[None]:
     reported: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, what: reported.append(what))
     yield
-    assert [what for what in reported if not _is_about_an_earlier_loop(what)] == []
-
-
-def _is_about_an_earlier_loop(what: dict[str, Any]) -> bool:
-    """Whether gRPC, which has one queue for all loops, found an answer for the loop of an earlier test."""
-    return "PollerCompletionQueue" in what["message"] and "Event loop is closed" in str(what.get("exception"))
+    assert [what for what in reported if not is_about_an_earlier_loop(what)] == []
 
 
 @pytest.fixture

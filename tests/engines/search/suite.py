@@ -67,6 +67,7 @@ async def eventually(engine: Engine, q: str, expected: list[str]) -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.usefixtures("patient_searches")
 class SearchEngineSuite:
     """The fixture `engine` gives an engine without an index, and `shop` one with the demo catalogue."""
 

@@ -18,7 +18,7 @@ from souk.testing.servers.opensearch import OpenSearchServer
 from tests.engines.search.secured_proxy import PASSWORD, USER, secured
 from tests.engines.search.suite import build, ids, product
 
-pytestmark = [pytest.mark.engines]
+pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("patient_searches")]
 SERVERS: dict[str, type[OpenSearchServer] | type[ElasticsearchServer]] = {
     "opensearch": OpenSearchServer,
     "elasticsearch": ElasticsearchServer,

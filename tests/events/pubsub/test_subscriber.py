@@ -64,6 +64,8 @@ class Consumer:
 class NoBroker:
     """A broker that only counts what is consumed."""
 
+    system = "test"
+
     def __init__(self) -> None:
         self.consumed: list[tuple[str, str]] = []
 

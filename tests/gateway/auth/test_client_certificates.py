@@ -157,7 +157,7 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
     path.write_text("[old]\nsubject_dn='CN=old,O=Shop'\nscopes=['order:read', 'a.b']\nuser='U-1'\n")
     expected = CertificateCaller("old", ("order:read", "a.b"), subject_dn="CN=old,O=Shop", user="U-1")
     assert read_certificate_callers(path) == (expected,)
-    assert read_certificate_callers(None) == ()
+    assert read_certificate_callers(None) is None
 
 
 def test_it_needs_authorities() -> None:

@@ -19,6 +19,7 @@ from souk.gateway.proxy.upstream import Upstream
 from souk.gateway.routing.reading.document import parse
 from souk.gateway.settings import GatewaySettings
 from souk.runtime.process.http.server import serving
+from tests.gateway.proxy.conftest import Server
 
 PATIENCE = 120.0
 HERE = (ipaddress.ip_network("127.0.0.1/32"),)
@@ -131,3 +132,58 @@ async def test_a_loop_ends_with_508(world_of: Any) -> None:
             )
         assert (answer.status_code, answer.json()["code"]) == (508, "LOOP_DETECTED")
         assert answer.headers["via"].count("souk") == MOST_HOPS
+
+
+FORGED = 'for=6.6.6.6;host="evil.test";proto=https'
+OUTER_HOP = 'for=127.0.0.2;host="shop.test";proto=http'
+INNER_HOP = 'for=127.0.0.1;host="shop.test";proto=http'
+
+
+@contextlib.asynccontextmanager
+async def behind(chain: Chain, server: Server) -> AsyncIterator[httpx.AsyncClient]:
+    """Puts a server behind the inner gateway; gives a client of the outer one, whose address is 127.0.0.2."""
+    last = Upstream("last", chain.inner.clock, trusted=chain.inner.gateway.settings.trusted_proxies)
+    last.listed([server.url])
+    chain.inner.gateway.use_routes(parse(f"routes: {{/last: '{server.url}'}}\n", "f.yaml"), {server.url: last})
+    transport = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
+    async with httpx.AsyncClient(transport=transport, base_url=chain.url, timeout=PATIENCE) as client:
+        yield client
+    await last.close()
+
+
+async def test_every_hop_is_in_forwarded_in_its_order(chain: Chain, serve: Any) -> None:
+    """What the client says of itself goes no further than the outer gateway, which trusts nobody."""
+    server: Server = await serve()
+    forged = [
+        ("host", "shop.test"),
+        ("forwarded", FORGED),
+        ("forwarded", "for=7.7.7.7"),
+        ("x-forwarded-for", "6.6.6.6"),
+    ]
+    async with behind(chain, server) as client:
+        assert (await client.get("/in/last", headers=forged)).status_code == 200
+    sent = server.last[1]
+    assert sent["forwarded"] == f"{OUTER_HOP}, {INNER_HOP}"
+    assert sent["x-forwarded-for"] == "127.0.0.2, 127.0.0.1"
+    assert (sent["x-forwarded-host"], sent["x-forwarded-proto"], sent["via"]) == (
+        "shop.test",
+        "http",
+        "1.1 souk, 1.1 souk",
+    )
+
+
+async def test_forwarded_of_a_trusted_proxy_goes_on_whole(chain: Chain, serve: Any) -> None:
+    """A proxy before the inner gateway, which trusts it, in several fields and with an address of IPv6."""
+    server: Server = await serve()
+    given = [("host", "shop.test"), ("forwarded", FORGED), ("forwarded", 'for="[2001:db8::1]:4711", for=unknown')]
+    async with behind(chain, server), httpx.AsyncClient(timeout=PATIENCE) as proxy:
+        assert (await proxy.get(f"{chain.inner_url}/last", headers=given)).status_code == 200
+    assert server.last[1]["forwarded"] == f'{FORGED}, for="[2001:db8::1]:4711", for=unknown, {INNER_HOP}'
+
+
+async def test_forwarded_of_a_stranger_at_the_inner_gateway_goes_no_further(chain: Chain, serve: Any) -> None:
+    server: Server = await serve()
+    given = [("host", "shop.test"), ("forwarded", FORGED)]
+    async with behind(chain, server) as stranger:
+        assert (await stranger.get(f"{chain.inner_url}/last", headers=given)).status_code == 200
+    assert server.last[1]["forwarded"] == OUTER_HOP

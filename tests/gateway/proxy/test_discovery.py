@@ -5,7 +5,8 @@ from typing import Any
 from souk.discovery.directory import Directory
 from souk.discovery.registry import Instance
 from souk.discovery.static import StaticRegistry
-from souk.gateway.proxy.upstream import HTTP, Upstream
+from souk.gateway.proxy.pool import HTTP
+from souk.gateway.proxy.upstream import Upstream
 from tests.gateway.proxy.conftest import Proxy
 
 

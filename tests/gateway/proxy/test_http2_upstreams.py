@@ -3,7 +3,7 @@ says."""
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +44,8 @@ class Scripted:
     asked: list[int] = field(default_factory=list)
     seen: list[h2.events.Event] = field(default_factory=list)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    settings: Mapping[int, int] = field(default_factory=dict)
+    url: str = ""
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.h2 = h2.connection.H2Connection(
@@ -53,6 +55,8 @@ class Scripted:
         )
         self.writer, frames = writer, self.h2
         frames.initiate_connection()
+        if self.settings:
+            frames.update_settings(dict(self.settings))
         self.asked.append(0)
         writer.write(frames.data_to_send())
         while octets := await reader.read(65_536):
@@ -81,14 +85,21 @@ class Scripted:
 
 
 @asynccontextmanager
-async def scripted(upstream: Upstream, act: Act) -> AsyncIterator[Scripted]:
-    made = Scripted(act)
+async def scripted_server(act: Act, settings: Mapping[int, int] | None = None) -> AsyncIterator[Scripted]:
+    made = Scripted(act, settings=settings or {})
     server = await asyncio.start_server(made.accept, "127.0.0.1", 0)
-    upstream.listed([f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"])
+    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield made
     finally:
         server.close()
+
+
+@asynccontextmanager
+async def scripted(upstream: Upstream, act: Act) -> AsyncIterator[Scripted]:
+    async with scripted_server(act) as made:
+        upstream.listed([made.url])
+        yield made
 
 
 def on_request(answer: Callable[[Scripted, int], None]) -> Act:

@@ -11,6 +11,8 @@ from souk.gateway.routing.matching.asked import Asked
 from souk.gateway.routing.reading.document import parse
 from souk.gateway.routing.reading.filters import FIELDS
 from souk.gateway.routing.reading.rules import FIELDS as RULE_FIELDS
+from souk.gateway.routing.reading.upstream_limits import TIMEOUTS
+from souk.gateway.routing.reading.upstreams import FIELDS as UPSTREAM_FIELDS
 from souk.gateway.routing.table import ContractRoute, RoutingTable
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "routes.md").read_text()
@@ -27,6 +29,7 @@ def test_an_example_loads(text: str) -> None:
 def test_the_page_has_every_field_and_filter() -> None:
     assert len(EXAMPLES) >= 3
     assert [name for name in RULE_FIELDS if f"| `{name}` |" not in PAGE] == []
+    assert [name for name in (*UPSTREAM_FIELDS, *TIMEOUTS) if f"`{name}`" not in PAGE] == []
     assert [name for name in FIELDS if f"type: {name}" not in PAGE] == []
 
 

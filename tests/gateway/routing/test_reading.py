@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from souk.descriptors.contract import Access, RateClass
-from souk.gateway.routing.model import PathType, RetryPolicy, RoutesFileRefused, Timeouts
+from souk.gateway.routing.model import PathType, RetryPolicy, RoutesFileRefused, Timeouts, UpstreamLimits
 from souk.gateway.routing.reading.document import load, parse
 from souk.gateway.routing.reading.nodes import MOST_NODES
 
@@ -52,7 +52,13 @@ def test_the_full_form_has_everything() -> None:
     file = parse("""
 upstreams:
   orders: [http://a:1, "http://b:2/"]
-  legacy: {service: legacy, protocol: h2}
+  legacy:
+    service: legacy
+    protocol: h2
+    timeouts: {connect: 500ms, firstByte: 5s, idle: 1h, keepAlive: 20s}
+    maxConnections: 7
+    maxHead: 1024
+    maxAnswer: 0
 routes:
 - name: shop
   hostnames: [Shop.Example.com, "*.example.org"]
@@ -95,6 +101,10 @@ routes:
     assert [(one.name, one.urls, one.service, one.http2) for one in file.upstreams] == [
         ("orders", ("http://a:1", "http://b:2"), "", False),
         ("legacy", (), "legacy", True),
+    ]
+    assert [one.limits for one in file.upstreams] == [
+        UpstreamLimits(),
+        UpstreamLimits(0.5, 5.0, 3600.0, 20.0, connections=7, max_head=1024, max_answer=0),
     ]
 
 
@@ -167,6 +177,27 @@ routes:
 )  # fmt: skip
 def test_a_wrong_file_is_refused_with_its_line(text: str, finding: str) -> None:
     assert findings(text)[0] == finding
+
+
+@pytest.mark.parametrize(
+    ("given", "finding"),
+    [
+        ("timeouts: 5s", "3:37: timeouts must be a mapping (key: value), not '5s'"),
+        ("timeouts: {connect: 5}", "3:47: connect must be a duration such as 10s, 500ms or 1m30s, not '5'"),
+        ("timeouts: {connect: 0s}", "3:47: connect must be above 0s"),
+        ("timeouts: {firstByte: 0ms}", "3:49: firstByte must be above 0s"),
+        ("timeouts: {idle: -1s}", "3:44: idle must be a duration such as 10s, 500ms or 1m30s, not '-1s'"),
+        ("timeouts: {keepAlive: 0h}", "3:49: keepAlive must be above 0s"),
+        ("timeouts: {keepalive: 1s}", "3:38: timeouts has no field 'keepalive'; did you mean 'keepAlive'?"),
+        ("maxConnections: 0", "3:43: maxConnections must be a whole number from 1 to 100000, not '0'"),
+        ("maxHead: 1023", "3:36: maxHead must be a whole number from 1024 to 1048576, not '1023'"),
+        ("maxHead: 64KiB", "3:36: maxHead must be a whole number from 1024 to 1048576, not '64KiB'"),
+        ("maxAnswer: -1", "3:38: maxAnswer must be a whole number from 0 to 1099511627776, not '-1'"),
+        ("maxAnswers: 1", "3:27: the upstream 'a' has no field 'maxAnswers'; did you mean 'maxAnswer'?"),
+    ],
+)
+def test_a_wrong_limit_of_an_upstream_is_refused_with_its_line(given: str, finding: str) -> None:
+    assert findings(f"\nupstreams:\n  a: {{urls: [http://a:1], {given}}}\nroutes: {{/: a}}\n")[0] == f"f.yaml:{finding}"
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ def explained(rules: str, method: str, path: str, *headers: tuple[bytes, bytes])
         ("{path: '/orders/{other}', method: HEAD}", "GET /orders/{id} is the route of a contract"),
         ("{path: '/orders/{id}', method: GET, headers: {a: b}}", "GET /orders/{id} is the route of a contract"),
         ("{path: {type: Exact, value: /healthz}}", "/healthz is a path of the gateway itself"),
+        ("{path: /console}", "/console is a path of the gateway itself"),
+        ("{path: '/console/{page}'}", "/console/{page} is a path of the gateway itself"),
     ],
 )
 def test_a_rule_at_the_place_of_a_contract_is_refused_with_its_line(rules: str, finding: str) -> None:

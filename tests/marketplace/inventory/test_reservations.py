@@ -20,7 +20,7 @@ def test_the_table_answers_every_question_and_only_ever_moves_what_is_there() ->
             continue
         place = held.get(state) or "available"
         for move in decision.moves:
-            source, target = move.value.split(" -> ")
+            source, target = move.value.split(" → ")
             assert source == place
             place = target
         assert place == (held.get(decision.state) or "available") or decision.state is State.RELEASED

@@ -206,7 +206,7 @@ async def compare(shop: Shop) -> None:
 
 
 async def at_rest(shop: Shop) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while await shop.runner.counts():
             await asyncio.sleep(0.02)
     await asyncio.gather(*shop.others.late)

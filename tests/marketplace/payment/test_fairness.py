@@ -134,7 +134,7 @@ async def test_recovery_needs_no_permit_of_live_requests(tmp_path: Path, clock: 
         await host.database.run(lambda tx: tx.execute(due, clock.now()))
         breaker.force_open(clock.monotonic())
         tasks = [asyncio.ensure_future(task()) for task in parts.tasks.values()]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while True:
                 row = await host.database.read(lambda tx: tx.fetch_one("SELECT status FROM payments"))
                 if row is not None and row["status"] == "CAPTURED":

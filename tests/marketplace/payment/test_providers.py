@@ -77,15 +77,23 @@ def stop_server(server: subprocess.Popen[str], how: signal.Signals) -> None:
     server.wait(10)
 
 
+@asynccontextmanager
+async def over_http(book: Path) -> AsyncIterator[HttpProvider]:
+    """The client of a bank that this process serves: one that runs by itself takes a second of CPU to start."""
+    bank = await SandboxBank.open(book, SystemClock())
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with serving(SandboxApp(bank, api_key_in(book)), listener, 1.0):
+            provider = HttpProvider(f"http://127.0.0.1:{listener.getsockname()[1]}", 2.0, ApiKey(str(book / KEY_FILE)))
+            yield provider
+            await provider.close()
+    await bank.close()
+
+
 @pytest.fixture(params=["in process", "http", "guarded"])
 async def provider(request, tmp_path: Path) -> AsyncIterator[CardProvider]:
     if request.param == "http":
-        server, url = start_server(tmp_path)
-        over_http = HttpProvider(url, 2.0, ApiKey(str(tmp_path / KEY_FILE)))
-        yield over_http
-        await over_http.close()
-        stop_server(server, signal.SIGTERM)
-        assert server.returncode == 0
+        async with over_http(tmp_path) as provider:
+            yield provider
         return
     in_process = InProcessProvider(await SandboxBank.open(tmp_path, SystemClock(), nobody_waits), 30.0)
     guarded = GuardedProvider(in_process, Breaker(), SystemClock())
@@ -185,6 +193,7 @@ async def test_the_bank_remembers_after_it_was_killed(tmp_path) -> None:
     assert await provider.find("k") == CHARGED
     await provider.close()
     stop_server(server, signal.SIGTERM)
+    assert server.returncode == 0
 
 
 @pytest.mark.parametrize(

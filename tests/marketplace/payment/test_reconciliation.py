@@ -183,7 +183,7 @@ async def test_the_service_does_it_and_shows_it_in_its_metrics(tmp_path: Any) ->
         bank = await SandboxBank.open(tmp_path, host.clock)
         await bank.charge("PAY-lost", "tok_visa", 900, "EUR")
         tasks = [asyncio.ensure_future(task()) for task in parts.tasks.values()]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while await bank.taken("EUR"):
                 await asyncio.sleep(0.01)
         (counter, *_) = parts.collectors

@@ -47,6 +47,16 @@ async def test_each_token_makes_the_next(user: UserServicer, first: str, clock: 
     assert len(set(tokens)) == 6
 
 
+async def test_a_token_from_before_it_had_a_prefix_is_taken(user: UserServicer, first: str) -> None:
+    family, secret = first.removeprefix("souk_refresh_")[:30], first[-43:]
+    assert first == f"souk_refresh_{family}_{secret}"
+    second = await refresh(user, f"{family}.{secret}")
+    assert second.startswith(f"souk_refresh_{family}_")
+    for wrong in (f"souk_refresh_{family}.{second[-43:]}", f"{family}_{second[-43:]}"):
+        assert await refused(user, wrong)
+    assert await refresh(user, second) != second
+
+
 async def test_the_previous_one_gives_the_same_successor_for_ten_seconds(
     user: UserServicer, first: str, clock: FakeClock
 ) -> None:

@@ -16,7 +16,7 @@ from souk.events.pubsub.subscriber import Subscriber
 from souk.events.relay import Relay
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import PoisonedEvent
-from souk.runtime.calls.backlog import Backlog, RunRecords
+from souk.runtime.calls.backlog import Backlog, BrokerCount, RunRecords
 from souk.runtime.calls.metrics import InboxRepeats
 from souk.saga.runner import SagaRunner, SagaSettings
 from souk.store.database import Transaction
@@ -126,6 +126,8 @@ async def test_events_are_counted_as_pending_and_parked(shop: Shop) -> None:
 class CountingBroker:
     """A broker that has some events for each group, unless it is `away`."""
 
+    system = "test"
+
     def __init__(self) -> None:
         self.away = False
 
@@ -133,6 +135,10 @@ class CountingBroker:
         if self.away:
             raise BrokerUnavailable("away")
         return len(topic)
+
+    @property
+    def backlog_means(self) -> str:
+        return "counted by letters"
 
 
 async def test_what_a_broker_still_has_is_shown_while_it_is_known() -> None:
@@ -146,10 +152,15 @@ async def test_what_a_broker_still_has_is_shown_while_it_is_known() -> None:
 
         await eventually(check)
 
-    task = asyncio.create_task(Backlog(registry).watch_broker("mail", [mails], every=0.01))
+    backlog = Backlog(registry)
+    task = asyncio.create_task(backlog.watch_broker("mail", [mails], every=0.01))
     await is_shown(10)
+    assert backlog.at_broker() == [BrokerCount("mail/all", "shop.order", 10, "counted by letters")]
     broker.away = True
     await is_shown(None)
+    assert backlog.at_broker() == [BrokerCount("mail/all", "shop.order", None, "the broker does not say it: away")], (
+        "what is not known must not look like nothing"
+    )
     broker.away = False
     await is_shown(10)
     task.cancel()

@@ -174,7 +174,15 @@ def paths(slice_: Any, before: str = "") -> Iterator[str]:
             yield f"{before}{one.name}"
 
 
-BY_OPENTELEMETRY = ("tracing.exporters", "tracing.service", "tracing.sampler.", "tracing.batch.")
+BY_OPENTELEMETRY = (
+    "tracing.exporters",
+    "tracing.receivers",
+    "tracing.service",
+    "tracing.sampler",
+    "tracing.batch.",
+    "tracing.disabled",
+    "log_export.",
+)
 """Settings that OpenTelemetry's own variables set."""
 
 

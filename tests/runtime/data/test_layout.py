@@ -2,6 +2,7 @@
 
 import stat
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from souk.runtime.data.layout import LONGEST_SOCKET, DataLayout
 
@@ -34,6 +35,18 @@ def test_a_directory_with_a_long_name_has_its_sockets_elsewhere(tmp_path: Path) 
     layout.forget_sockets()
     assert not elsewhere.exists()
     assert layout.run_folder() == layout.run
+
+
+def test_both_sockets_of_one_process_can_be_bound_however_long_the_name_of_the_directory_is() -> None:
+    with TemporaryDirectory() as short:
+        elsewhere = 0
+        for length in range(LONGEST_SOCKET - len(short)):
+            layout = DataLayout(Path(short) / ("x" * max(length, 1)))
+            layout.prepare_run_of_one()
+            assert max(len(str(path)) for path in (layout.control, layout.registry)) <= LONGEST_SOCKET
+            elsewhere += layout.run_folder() != layout.run
+            layout.forget_sockets()
+        assert 0 < elsewhere < LONGEST_SOCKET - len(short)
 
 
 def test_a_folder_that_is_not_of_an_earlier_run_is_not_removed(tmp_path: Path) -> None:

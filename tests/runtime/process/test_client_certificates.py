@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import datetime
 import json
 import ssl
@@ -223,3 +224,43 @@ async def test_a_certificate_is_a_caller_of_contracts_and_of_rules_of_the_file(s
     audited = [json.loads(line) for line in (tmp_path / "souk.log").read_text().splitlines() if '"audit"' in line]
     refused = [(one["why"], one["caller"]) for one in audited]
     assert refused == [*[("scope", "U-9")] * 4, *[("client certificate", "certificate CN=stranger")] * 2]
+
+
+async def test_callers_are_read_again_while_the_gateway_runs(site: Site, tmp_path: Path) -> None:
+    """On one connection: a new caller is let in, a wrong file changes nothing, and who is taken out is refused."""
+    cert, key = site.authority.issue("localhost")
+    callers, log = tmp_path / "callers.toml", tmp_path / "souk.log"
+    settings = {
+        "SOUK_HTTP_CERT": str(cert),
+        "SOUK_HTTP_KEY": str(key),
+        "SOUK_HTTP_CLIENT_CA": str(site.authority.ca),
+        "SOUK_HTTP_CLIENT_CALLERS": str(callers),
+        "SOUK_LOG_FILE": str(log),
+    }
+    robot = '[machine]\nsan_dns = "robot"\nscopes = ["order:read"]\nuser = "U-9"\n'
+    callers.write_text("")
+    async with (
+        system(tmp_path / "data", settings=settings) as running,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        site.port = int(running.address.rpartition(":")[2])
+        client = await stack.enter_async_context(site.client(site.authority.issue("robot")))
+
+        async def until(status: int) -> None:
+            async with asyncio.timeout(PATIENCE):
+                while (await client.get("/api/v1/orders")).status_code != status:
+                    await asyncio.sleep(0.05)  # the file system signals nothing
+
+        assert (await client.get("/api/v1/orders")).status_code == 401
+        callers.write_text(robot)
+        await until(200)
+        callers.write_text(robot + "scope = 5\n")
+        async with asyncio.timeout(PATIENCE):
+            while "the old ones stay" not in log.read_text():
+                await asyncio.sleep(0.05)
+        assert (await client.get("/api/v1/orders")).status_code == 200
+        callers.write_text(robot.replace("order:read", "user:read"))
+        await until(403)
+        callers.write_text("")
+        await until(401)
+    assert "machine.scope is unknown" in log.read_text()

@@ -280,7 +280,7 @@ class TestAlone:
 
 
 async def _until_somebody_waits(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
             await connection.execute("SELECT pg_stat_clear_snapshot()")
 

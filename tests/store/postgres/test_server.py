@@ -38,7 +38,7 @@ async def names(database: PostgresDatabase) -> list[str]:
 
 async def reconnected(database: PostgresDatabase, name: str) -> None:
     """Writes as soon as that is possible again: the listener's and the pool's connections come back by themselves."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while True:
             try:
                 return await put(database, name)
@@ -49,7 +49,7 @@ async def reconnected(database: PostgresDatabase, name: str) -> None:
 async def refusal(work: Callable[[], Awaitable[object]], text: str) -> str:
     """What is said once `work` is refused for that reason: sessions of before may hear late."""
     said = ""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while text not in said:
             try:
                 await work()
@@ -78,7 +78,7 @@ class TestReadOnly:
         await admin.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
         await admin.execute("SELECT pg_reload_conf()")
         watcher = await asyncpg.connect(database._pool._connect_args[0])  # a session of before hears it as late
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while await watcher.fetchval("SHOW default_transaction_read_only") != value:
                 await asyncio.sleep(0.01)
         await watcher.close()

@@ -174,3 +174,15 @@ def test_what_ends_after_the_end_is_dropped_and_counted() -> None:
     processor.close(SAFETY)
     record(processor, 3)
     assert processor.dropped == 3
+
+
+def test_attributes_in_common_are_copied_before_one_is_added() -> None:
+    spans, common, answered = RecordedSpans(), {"a": "1"}, {"a": "1", "status": "OK"}
+    tracer = spans.tracer("order")
+    plain, changed = (tracer.start("call", SpanKind.CLIENT, shared=common) for _ in range(2))
+    changed.attributes["server.address"] = "x"
+    for one in (plain, changed):
+        one.end_sharing(answered)
+    assert [one.attributes for one in spans.ended] == [answered, {**answered, "server.address": "x"}]
+    plain.attributes["souk.sampling.reason"] = "slow"
+    assert (common, answered) == ({"a": "1"}, {"a": "1", "status": "OK"})

@@ -6,9 +6,10 @@ import pytest
 
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
+from souk.telemetry.otel_variables import OTLP_GRPC, OTLP_HTTP
 from souk.telemetry.tracing.batch import BatchLimits
 from souk.telemetry.tracing.exporters import OfficialExporter
-from souk.telemetry.tracing.settings import OTLP_GRPC, OTLP_HTTP, ZIPKIN, read_tracing
+from souk.telemetry.tracing.settings import ZIPKIN, read_tracing
 
 OTLP = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
 

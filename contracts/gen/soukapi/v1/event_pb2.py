@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from soukapi.v1 import policy_pb2 as soukapi_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16soukapi/v1/event.proto\x12\nsoukapi.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17soukapi/v1/policy.proto\"\x8e\x01\n\x05\x45vent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07payload\x18\x06 \x01(\x0c\x12\x13\n\x0btraceparent\x18\x07 \x01(\t\"C\n\x12ReadHistoryRequest\x12\x16\n\x05\x61\x66ter\x18\x01 \x01(\tB\x07\xaa\xd4\x18\x03\x10\xc8\x01\x12\x15\n\x05types\x18\x02 \x03(\tB\x06\xaa\xd4\x18\x02Hd\"\x88\x01\n\x13ReadHistoryResponse\x12!\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x11.soukapi.v1.Event\x12\x12\n\x05\x61\x66ter\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\naggregates\x18\x03 \x01(\x03\x12\x12\n\x05total\x18\x04 \x01(\x03H\x01\x88\x01\x01\x42\x08\n\x06_afterB\x08\n\x06_total\"\x85\x01\n\x0bParkRequest\x12 \n\x05\x65vent\x18\x01 \x01(\x0b\x32\x11.soukapi.v1.Event\x12\x10\n\x08\x63onsumer\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08\x66\x61ilures\x18\x04 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12\x10\n\x08location\x18\x06 \x01(\t\"\x0e\n\x0cParkResponse\"E\n\x0e\x44\x65liverRequest\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12!\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x11.soukapi.v1.Event\">\n\x0f\x44\x65liverResponse\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.soukapi.v1.DeliveryResult\"e\n\x0e\x44\x65liveryResult\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0e\n\x06poison\x18\x02 \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x10\n\x08location\x18\x05 \x01(\t2\xa0\x01\n\tEventSink\x12\x66\n\x07\x44\x65liver\x12\x1a.soukapi.v1.DeliverRequest\x1a\x1b.soukapi.v1.DeliverResponse\"\"\x90\x02\x02\xaa\xd4\x18\x1b\x08\x01\x32\x02\x08\x1e\x62\x10UNKNOWN_CONSUMERz\x01*\x1a+\xaa\xd4\x18\'\n\nevent-sink\x12\x19\n\x10UNKNOWN_CONSUMER\x10\x05\x18\x94\x03 \x01\x32\xf1\x01\n\x0b\x45ventSource\x12K\n\x04Park\x12\x17.soukapi.v1.ParkRequest\x1a\x18.soukapi.v1.ParkResponse\"\x10\x90\x02\x02\xaa\xd4\x18\t\x08\x01\x32\x02\x08\nz\x01*\x12l\n\x0bReadHistory\x12\x1e.soukapi.v1.ReadHistoryRequest\x1a\x1f.soukapi.v1.ReadHistoryResponse\"\x1c\x90\x02\x01\xaa\xd4\x18\x15\x08\x01\x32\x02\x08\nb\nNO_HISTORYz\x01*\x1a\'\xaa\xd4\x18#\n\x0c\x65vent-source\x12\x13\n\nNO_HISTORY\x10\x0c\x18\xf5\x03 \x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16soukapi/v1/event.proto\x12\nsoukapi.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17soukapi/v1/policy.proto\"\xa2\x01\n\x05\x45vent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07payload\x18\x06 \x01(\x0c\x12\x13\n\x0btraceparent\x18\x07 \x01(\t\x12\x12\n\ntracestate\x18\x08 \x01(\t\"C\n\x12ReadHistoryRequest\x12\x16\n\x05\x61\x66ter\x18\x01 \x01(\tB\x07\xaa\xd4\x18\x03\x10\xc8\x01\x12\x15\n\x05types\x18\x02 \x03(\tB\x06\xaa\xd4\x18\x02Hd\"\x88\x01\n\x13ReadHistoryResponse\x12!\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x11.soukapi.v1.Event\x12\x12\n\x05\x61\x66ter\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\naggregates\x18\x03 \x01(\x03\x12\x12\n\x05total\x18\x04 \x01(\x03H\x01\x88\x01\x01\x42\x08\n\x06_afterB\x08\n\x06_total\"\x85\x01\n\x0bParkRequest\x12 \n\x05\x65vent\x18\x01 \x01(\x0b\x32\x11.soukapi.v1.Event\x12\x10\n\x08\x63onsumer\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08\x66\x61ilures\x18\x04 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12\x10\n\x08location\x18\x06 \x01(\t\"\x0e\n\x0cParkResponse\"E\n\x0e\x44\x65liverRequest\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12!\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x11.soukapi.v1.Event\">\n\x0f\x44\x65liverResponse\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.soukapi.v1.DeliveryResult\"e\n\x0e\x44\x65liveryResult\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0e\n\x06poison\x18\x02 \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x10\n\x08location\x18\x05 \x01(\t2\xa0\x01\n\tEventSink\x12\x66\n\x07\x44\x65liver\x12\x1a.soukapi.v1.DeliverRequest\x1a\x1b.soukapi.v1.DeliverResponse\"\"\x90\x02\x02\xaa\xd4\x18\x1b\x08\x01\x32\x02\x08\x1e\x62\x10UNKNOWN_CONSUMERz\x01*\x1a+\xaa\xd4\x18\'\n\nevent-sink\x12\x19\n\x10UNKNOWN_CONSUMER\x10\x05\x18\x94\x03 \x01\x32\xf1\x01\n\x0b\x45ventSource\x12K\n\x04Park\x12\x17.soukapi.v1.ParkRequest\x1a\x18.soukapi.v1.ParkResponse\"\x10\x90\x02\x02\xaa\xd4\x18\t\x08\x01\x32\x02\x08\nz\x01*\x12l\n\x0bReadHistory\x12\x1e.soukapi.v1.ReadHistoryRequest\x1a\x1f.soukapi.v1.ReadHistoryResponse\"\x1c\x90\x02\x01\xaa\xd4\x18\x15\x08\x01\x32\x02\x08\nb\nNO_HISTORYz\x01*\x1a\'\xaa\xd4\x18#\n\x0c\x65vent-source\x12\x13\n\nNO_HISTORY\x10\x0c\x18\xf5\x03 \x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,23 +48,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVENTSOURCE'].methods_by_name['ReadHistory']._loaded_options = None
   _globals['_EVENTSOURCE'].methods_by_name['ReadHistory']._serialized_options = b'\220\002\001\252\324\030\025\010\0012\002\010\nb\nNO_HISTORYz\001*'
   _globals['_EVENT']._serialized_start=97
-  _globals['_EVENT']._serialized_end=239
-  _globals['_READHISTORYREQUEST']._serialized_start=241
-  _globals['_READHISTORYREQUEST']._serialized_end=308
-  _globals['_READHISTORYRESPONSE']._serialized_start=311
-  _globals['_READHISTORYRESPONSE']._serialized_end=447
-  _globals['_PARKREQUEST']._serialized_start=450
-  _globals['_PARKREQUEST']._serialized_end=583
-  _globals['_PARKRESPONSE']._serialized_start=585
-  _globals['_PARKRESPONSE']._serialized_end=599
-  _globals['_DELIVERREQUEST']._serialized_start=601
-  _globals['_DELIVERREQUEST']._serialized_end=670
-  _globals['_DELIVERRESPONSE']._serialized_start=672
-  _globals['_DELIVERRESPONSE']._serialized_end=734
-  _globals['_DELIVERYRESULT']._serialized_start=736
-  _globals['_DELIVERYRESULT']._serialized_end=837
-  _globals['_EVENTSINK']._serialized_start=840
-  _globals['_EVENTSINK']._serialized_end=1000
-  _globals['_EVENTSOURCE']._serialized_start=1003
-  _globals['_EVENTSOURCE']._serialized_end=1244
+  _globals['_EVENT']._serialized_end=259
+  _globals['_READHISTORYREQUEST']._serialized_start=261
+  _globals['_READHISTORYREQUEST']._serialized_end=328
+  _globals['_READHISTORYRESPONSE']._serialized_start=331
+  _globals['_READHISTORYRESPONSE']._serialized_end=467
+  _globals['_PARKREQUEST']._serialized_start=470
+  _globals['_PARKREQUEST']._serialized_end=603
+  _globals['_PARKRESPONSE']._serialized_start=605
+  _globals['_PARKRESPONSE']._serialized_end=619
+  _globals['_DELIVERREQUEST']._serialized_start=621
+  _globals['_DELIVERREQUEST']._serialized_end=690
+  _globals['_DELIVERRESPONSE']._serialized_start=692
+  _globals['_DELIVERRESPONSE']._serialized_end=754
+  _globals['_DELIVERYRESULT']._serialized_start=756
+  _globals['_DELIVERYRESULT']._serialized_end=857
+  _globals['_EVENTSINK']._serialized_start=860
+  _globals['_EVENTSINK']._serialized_end=1020
+  _globals['_EVENTSOURCE']._serialized_start=1023
+  _globals['_EVENTSOURCE']._serialized_end=1264
 # @@protoc_insertion_point(module_scope)

@@ -34,6 +34,7 @@ class Event(_message.Message):
     TIME_FIELD_NUMBER: _builtins.int
     PAYLOAD_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
+    TRACESTATE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique; the same for every delivery of the same event."""
     type: _builtins.str
@@ -46,6 +47,8 @@ class Event(_message.Message):
     """The payload, serialised."""
     traceparent: _builtins.str
     """W3C trace context of the request that caused it."""
+    tracestate: _builtins.str
+    """What other systems have said of that trace, by W3C trace context; of 512 characters at most."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
@@ -60,10 +63,11 @@ class Event(_message.Message):
         time: _timestamp_pb2.Timestamp | None = ...,
         payload: _builtins.bytes = ...,
         traceparent: _builtins.str = ...,
+        tracestate: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "payload", b"payload", "source", b"source", "time", b"time", "traceparent", b"traceparent", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "payload", b"payload", "source", b"source", "time", b"time", "traceparent", b"traceparent", "tracestate", b"tracestate", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

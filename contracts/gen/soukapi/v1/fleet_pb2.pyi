@@ -43,6 +43,10 @@ class _ProcessKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProcessKi
     """The whole system in one process."""
     PROCESS_KIND_APPLICATION: _ProcessKind.ValueType  # 6
     """An application that has joined the system by `souk adopt`."""
+    PROCESS_KIND_SIDECAR: _ProcessKind.ValueType  # 7
+    """The proxy beside a process of a service or of the gateway."""
+    PROCESS_KIND_CONTROL_PLANE: _ProcessKind.ValueType  # 8
+    """What tells the sidecars of a mesh what to do."""
 
 class ProcessKind(_ProcessKind, metaclass=_ProcessKindEnumTypeWrapper):
     """What a process is for."""
@@ -61,6 +65,10 @@ PROCESS_KIND_SYSTEM: ProcessKind.ValueType  # 5
 """The whole system in one process."""
 PROCESS_KIND_APPLICATION: ProcessKind.ValueType  # 6
 """An application that has joined the system by `souk adopt`."""
+PROCESS_KIND_SIDECAR: ProcessKind.ValueType  # 7
+"""The proxy beside a process of a service or of the gateway."""
+PROCESS_KIND_CONTROL_PLANE: ProcessKind.ValueType  # 8
+"""What tells the sidecars of a mesh what to do."""
 Global___ProcessKind: _TypeAlias = ProcessKind  # noqa: Y015
 
 class _BreakerState:
@@ -199,6 +207,11 @@ class FleetProcess(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     RESIDENT_BYTES_FIELD_NUMBER: _builtins.int
     APPLICATION_FIELD_NUMBER: _builtins.int
+    CONTROL_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    ISOLATED_FIELD_NUMBER: _builtins.int
+    NOT_ISOLATED_FIELD_NUMBER: _builtins.int
+    EGRESS_FIELD_NUMBER: _builtins.int
     service: _builtins.str
     """Its service, such as "order"."""
     instance: _builtins.str
@@ -221,6 +234,14 @@ class FleetProcess(_message.Message):
     """Memory that it and the processes it started have in use, what they share counted once; 0 where that
     is not known.
     """
+    control: _builtins.str
+    """The path of the private socket that it answers on; empty for engines and emulators, which answer on none."""
+    version: _builtins.str
+    """The version that it registers with; empty for none."""
+    isolated: _builtins.bool
+    """Whether it is in a network namespace of its own, with its sidecar: others reach it only through that."""
+    not_isolated: _builtins.str
+    """Why it is in none although the fleet has a mesh; else empty."""
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp:
         """When it was started last."""
@@ -232,6 +253,10 @@ class FleetProcess(_message.Message):
     @_builtins.property
     def application(self) -> Global___AdoptedApplication:
         """What it says of itself to the gateway, if it is an application that has joined the system."""
+
+    @_builtins.property
+    def egress(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it reaches outside of that namespace, each as host:port."""
 
     def __init__(
         self,
@@ -249,10 +274,15 @@ class FleetProcess(_message.Message):
         status: Global___GetStatusResponse | None = ...,
         resident_bytes: _builtins.int = ...,
         application: Global___AdoptedApplication | None = ...,
+        control: _builtins.str = ...,
+        version: _builtins.str = ...,
+        isolated: _builtins.bool = ...,
+        not_isolated: _builtins.str = ...,
+        egress: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "started_at", b"started_at", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "application", b"application", "instance", b"instance", "kind", b"kind", "log", b"log", "pid", b"pid", "resident_bytes", b"resident_bytes", "restarts", b"restarts", "service", b"service", "started_at", b"started_at", "state", b"state", "status", b"status", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "application", b"application", "control", b"control", "egress", b"egress", "instance", b"instance", "isolated", b"isolated", "kind", b"kind", "log", b"log", "not_isolated", b"not_isolated", "pid", b"pid", "resident_bytes", b"resident_bytes", "restarts", b"restarts", "service", b"service", "started_at", b"started_at", "state", b"state", "status", b"status", "version", b"version", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -470,22 +500,50 @@ class ReadLogsRequest(_message.Message):
     SERVICE_FIELD_NUMBER: _builtins.int
     LINES_FIELD_NUMBER: _builtins.int
     FOLLOW_FIELD_NUMBER: _builtins.int
+    TRACE_ID_FIELD_NUMBER: _builtins.int
+    ABOUT_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
     service: _builtins.str
-    """A service, or one process by its own name."""
+    """A service, or one process by its own name; empty means all."""
     lines: _builtins.int
     """How many lines of what is there, at most; 0 for none."""
     follow: _builtins.bool
     """Whether to go on with what is written from now on."""
+    trace_id: _builtins.str
+    """The id of a trace: 32 hexadecimal digits. This and all below are not asked for when they are empty."""
+    about: _builtins.str
+    """The id of anything, such as an order: lines that name it, and all of a trace of which a line names it."""
+    level: _builtins.str
+    """The lowest level: debug, info, warning or error."""
+    text: _builtins.str
+    """A text anywhere in a line, whatever the case of its letters."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Not before this time."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """Not after this time."""
+
     def __init__(
         self,
         *,
         service: _builtins.str = ...,
         lines: _builtins.int = ...,
         follow: _builtins.bool = ...,
+        trace_id: _builtins.str = ...,
+        about: _builtins.str = ...,
+        level: _builtins.str = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        text: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow", b"follow", "lines", b"lines", "service", b"service"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "follow", b"follow", "level", b"level", "lines", b"lines", "service", b"service", "since", b"since", "text", b"text", "trace_id", b"trace_id", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -499,19 +557,23 @@ class ReadLogsResponse(_message.Message):
 
     INSTANCE_FIELD_NUMBER: _builtins.int
     LINE_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
     instance: _builtins.str
     """The process that wrote it."""
     line: _builtins.str
     """The line, without its end."""
+    more: _builtins.bool
+    """Set in one message without a line, the first: older lines are wanted as well, and were left out."""
     def __init__(
         self,
         *,
         instance: _builtins.str = ...,
         line: _builtins.str = ...,
+        more: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance", "line", b"line"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance", "line", b"line", "more", b"more"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -552,6 +614,8 @@ class GetStatusResponse(_message.Message):
     RESIDENT_BYTES_FIELD_NUMBER: _builtins.int
     METRICS_ADDRESS_FIELD_NUMBER: _builtins.int
     CHECKS_FIELD_NUMBER: _builtins.int
+    ZONE_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
     service: _builtins.str
     """Its service, such as "order"."""
     instance: _builtins.str
@@ -572,6 +636,10 @@ class GetStatusResponse(_message.Message):
     """Memory that it has in use, as the operating system counts it; 0 where that is not known."""
     metrics_address: _builtins.str
     """Where its metrics can be read over HTTP, as host:port; empty when nowhere."""
+    zone: _builtins.str
+    """The zone that it registers with; empty for none."""
+    weight: _builtins.int
+    """The weight that it registers with: its share of calls beside other instances; 0 where that means nothing."""
     @_builtins.property
     def uptime(self) -> _duration_pb2.Duration:
         """How long it has been running."""
@@ -595,10 +663,12 @@ class GetStatusResponse(_message.Message):
         resident_bytes: _builtins.int = ...,
         metrics_address: _builtins.str = ...,
         checks: _abc.Iterable[Global___HealthCheck] | None = ...,
+        zone: _builtins.str = ...,
+        weight: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["uptime", b"uptime"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks", "instance", b"instance", "metrics_address", b"metrics_address", "pid", b"pid", "registry_away", b"registry_away", "requests_in_flight", b"requests_in_flight", "requests_per_second", b"requests_per_second", "requests_served", b"requests_served", "resident_bytes", b"resident_bytes", "service", b"service", "uptime", b"uptime", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks", "instance", b"instance", "metrics_address", b"metrics_address", "pid", b"pid", "registry_away", b"registry_away", "requests_in_flight", b"requests_in_flight", "requests_per_second", b"requests_per_second", "requests_served", b"requests_served", "resident_bytes", b"resident_bytes", "service", b"service", "uptime", b"uptime", "version", b"version", "weight", b"weight", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -710,6 +780,8 @@ class BreakerStatus(_message.Message):
     REFUSED_FIELD_NUMBER: _builtins.int
     SINCE_FIELD_NUMBER: _builtins.int
     UNTIL_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
     process: _builtins.str
     """The process, by its own name."""
     caller: _builtins.str
@@ -732,6 +804,10 @@ class BreakerStatus(_message.Message):
     """The part of them that failed, 0 to 1; not set while there are too few to tell."""
     refused: _builtins.int
     """Calls that it has refused since it was made."""
+    operator: _builtins.str
+    """Who set its mode, while it does not judge by itself; empty if that is not known."""
+    why: _builtins.str
+    """Why."""
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
         """Since when it is in its state."""
@@ -756,10 +832,12 @@ class BreakerStatus(_message.Message):
         refused: _builtins.int = ...,
         since: _timestamp_pb2.Timestamp | None = ...,
         until: _timestamp_pb2.Timestamp | None = ...,
+        operator: _builtins.str = ...,
+        why: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_failure_rate", b"_failure_rate", "failure_rate", b"failure_rate", "since", b"since", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_failure_rate", b"_failure_rate", "callee", b"callee", "caller", b"caller", "calls", b"calls", "failed", b"failed", "failure_rate", b"failure_rate", "instance", b"instance", "method", b"method", "process", b"process", "refused", b"refused", "since", b"since", "slow", b"slow", "state", b"state", "until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_failure_rate", b"_failure_rate", "callee", b"callee", "caller", b"caller", "calls", b"calls", "failed", b"failed", "failure_rate", b"failure_rate", "instance", b"instance", "method", b"method", "operator", b"operator", "process", b"process", "refused", b"refused", "since", b"since", "slow", b"slow", "state", b"state", "until", b"until", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__failure_rate: _TypeAlias = _typing.Literal["failure_rate"]  # noqa: Y015
     _WhichOneofArgType__failure_rate: _TypeAlias = _typing.Literal["_failure_rate", b"_failure_rate"]  # noqa: Y015
@@ -776,22 +854,30 @@ class SetBreakerRequest(_message.Message):
     CALLEE_FIELD_NUMBER: _builtins.int
     CALLER_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
     callee: _builtins.str
     """Who is called."""
     caller: _builtins.str
     """Who calls; empty for everybody."""
     mode: Global___BreakerMode.ValueType
     """What it is to do."""
+    operator: _builtins.str
+    """Who wants it."""
+    why: _builtins.str
+    """Why."""
     def __init__(
         self,
         *,
         callee: _builtins.str = ...,
         caller: _builtins.str = ...,
         mode: Global___BreakerMode.ValueType = ...,
+        operator: _builtins.str = ...,
+        why: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["callee", b"callee", "caller", b"caller", "mode", b"mode"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callee", b"callee", "caller", b"caller", "mode", b"mode", "operator", b"operator", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -907,3 +993,272 @@ class RoutesLoad(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RoutesLoad: _TypeAlias = RoutesLoad  # noqa: Y015
+
+@_typing.final
+class ReadSpansRequest(_message.Message):
+    """Asks for spans."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RING_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    MOST_FIELD_NUMBER: _builtins.int
+    ring: _builtins.str
+    """The ring that an earlier answer named; empty at first."""
+    position: _builtins.int
+    """Where to begin in it, as that answer said."""
+    most: _builtins.int
+    """How many spans at most; 0 and more than 1,000 mean 1,000."""
+    def __init__(
+        self,
+        *,
+        ring: _builtins.str = ...,
+        position: _builtins.int = ...,
+        most: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["most", b"most", "position", b"position", "ring", b"ring"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadSpansRequest: _TypeAlias = ReadSpansRequest  # noqa: Y015
+
+@_typing.final
+class ReadSpansResponse(_message.Message):
+    """Spans of a process."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RING_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    SPANS_FIELD_NUMBER: _builtins.int
+    ring: _builtins.str
+    """Where they are kept; another one after the process has started again. Empty when the process keeps none."""
+    position: _builtins.int
+    """Where the next read begins."""
+    lost: _builtins.int
+    """How many spans were pushed out between the position that was asked for and the first one here."""
+    more: _builtins.bool
+    """Whether more wait already."""
+    @_builtins.property
+    def spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordedSpan]:
+        """In the order in which they ended."""
+
+    def __init__(
+        self,
+        *,
+        ring: _builtins.str = ...,
+        position: _builtins.int = ...,
+        lost: _builtins.int = ...,
+        more: _builtins.bool = ...,
+        spans: _abc.Iterable[Global___RecordedSpan] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lost", b"lost", "more", b"more", "position", b"position", "ring", b"ring", "spans", b"spans"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadSpansResponse: _TypeAlias = ReadSpansResponse  # noqa: Y015
+
+@_typing.final
+class RecordedSpan(_message.Message):
+    """A span that has ended, as OpenTelemetry has it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACE_ID_FIELD_NUMBER: _builtins.int
+    SPAN_ID_FIELD_NUMBER: _builtins.int
+    PARENT_ID_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    STARTED_FIELD_NUMBER: _builtins.int
+    TOOK_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    LINKS_FIELD_NUMBER: _builtins.int
+    trace_id: _builtins.str
+    """The trace: 32 hexadecimal digits."""
+    span_id: _builtins.str
+    """The span: 16 hexadecimal digits."""
+    parent_id: _builtins.str
+    """The span that it is under; empty for the first one of a trace."""
+    service: _builtins.str
+    """The service whose work it is."""
+    name: _builtins.str
+    """What was done, such as "POST /api/v1/orders"."""
+    kind: _builtins.int
+    """0 internal, 1 server, 2 client, 3 producer, 4 consumer."""
+    started: _builtins.int
+    """When it began, in microseconds since 1970."""
+    took: _builtins.int
+    """How long it took, in microseconds."""
+    error: _builtins.str
+    """Why it failed, as a class of errors; empty if it did not."""
+    attributes: _builtins.str
+    """Its attributes, as a JSON object."""
+    @_builtins.property
+    def links(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What else caused it, as values of `traceparent`."""
+
+    def __init__(
+        self,
+        *,
+        trace_id: _builtins.str = ...,
+        span_id: _builtins.str = ...,
+        parent_id: _builtins.str = ...,
+        service: _builtins.str = ...,
+        name: _builtins.str = ...,
+        kind: _builtins.int = ...,
+        started: _builtins.int = ...,
+        took: _builtins.int = ...,
+        error: _builtins.str = ...,
+        attributes: _builtins.str = ...,
+        links: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "error", b"error", "kind", b"kind", "links", b"links", "name", b"name", "parent_id", b"parent_id", "service", b"service", "span_id", b"span_id", "started", b"started", "took", b"took", "trace_id", b"trace_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordedSpan: _TypeAlias = RecordedSpan  # noqa: Y015
+
+@_typing.final
+class ReadMetricsRequest(_message.Message):
+    """Asks for figures."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadMetricsRequest: _TypeAlias = ReadMetricsRequest  # noqa: Y015
+
+@_typing.final
+class ReadMetricsResponse(_message.Message):
+    """Figures of a process."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    FAMILIES_FIELD_NUMBER: _builtins.int
+    at: _builtins.int
+    """When they were read, in microseconds since 1970."""
+    epoch: _builtins.str
+    """The process that has counted them: another one after it has started again."""
+    @_builtins.property
+    def families(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetricFamily]:
+        """The metrics, by name."""
+
+    def __init__(
+        self,
+        *,
+        at: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        families: _abc.Iterable[Global___MetricFamily] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "epoch", b"epoch", "families", b"families"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadMetricsResponse: _TypeAlias = ReadMetricsResponse  # noqa: Y015
+
+@_typing.final
+class MetricFamily(_message.Message):
+    """A metric, with all its series."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    HELP_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    BOUNDS_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, as in Prometheus."""
+    type: _builtins.str
+    """Its type, as in Prometheus: counter, gauge, histogram and others."""
+    help: _builtins.str
+    """What it measures."""
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The names of its labels."""
+
+    @_builtins.property
+    def bounds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Of a histogram, the upper bounds of its buckets; the last one is infinite."""
+
+    @_builtins.property
+    def series(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetricSeries]:
+        """By labels."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        type: _builtins.str = ...,
+        help: _builtins.str = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
+        bounds: _abc.Iterable[_builtins.float] | None = ...,
+        series: _abc.Iterable[Global___MetricSeries] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bounds", b"bounds", "help", b"help", "labels", b"labels", "name", b"name", "series", b"series", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MetricFamily: _TypeAlias = MetricFamily  # noqa: Y015
+
+@_typing.final
+class MetricSeries(_message.Message):
+    """The figures of one set of labels."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABELS_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    SUM_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    value: _builtins.float
+    """The figure; of a histogram, the number of observations."""
+    sum: _builtins.float
+    """Of a histogram, the sum of the observations."""
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The values of the labels, in the order of their names."""
+
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of a histogram, how many observations were not above each bound."""
+
+    def __init__(
+        self,
+        *,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
+        value: _builtins.float = ...,
+        sum: _builtins.float = ...,
+        counts: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "labels", b"labels", "sum", b"sum", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MetricSeries: _TypeAlias = MetricSeries  # noqa: Y015

@@ -124,8 +124,9 @@ class FleetServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReadLogs(self, request, context):
-        """The last lines that a service, or one process of it, has written, in order of time as far as they
-        tell it. Followed, the stream goes on with each new line until it is cancelled.
+        """Searches what the processes have written, rotated files included: the last lines that are wanted, in
+        order of time as far as they tell it. Followed, the stream goes on with each new line that is wanted
+        until it is cancelled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -486,6 +487,16 @@ class ProcessStub:
                 request_serializer=soukapi_dot_v1_dot_fleet__pb2.ReloadRoutesRequest.SerializeToString,
                 response_deserializer=soukapi_dot_v1_dot_fleet__pb2.ReloadRoutesResponse.FromString,
                 _registered_method=True)
+        self.ReadSpans = channel.unary_unary(
+                '/soukapi.v1.Process/ReadSpans',
+                request_serializer=soukapi_dot_v1_dot_fleet__pb2.ReadSpansRequest.SerializeToString,
+                response_deserializer=soukapi_dot_v1_dot_fleet__pb2.ReadSpansResponse.FromString,
+                _registered_method=True)
+        self.ReadMetrics = channel.unary_unary(
+                '/soukapi.v1.Process/ReadMetrics',
+                request_serializer=soukapi_dot_v1_dot_fleet__pb2.ReadMetricsRequest.SerializeToString,
+                response_deserializer=soukapi_dot_v1_dot_fleet__pb2.ReadMetricsResponse.FromString,
+                _registered_method=True)
 
 
 class ProcessServicer:
@@ -520,6 +531,21 @@ class ProcessServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadSpans(self, request, context):
+        """The spans of the process that have ended since an earlier read, the oldest first. The process keeps a bounded
+        number of the newest ones, and counts those that were pushed out before they were read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadMetrics(self, request, context):
+        """The figures of the process, as its metrics have them now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProcessServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -542,6 +568,16 @@ def add_ProcessServicer_to_server(servicer, server):
                     servicer.ReloadRoutes,
                     request_deserializer=soukapi_dot_v1_dot_fleet__pb2.ReloadRoutesRequest.FromString,
                     response_serializer=soukapi_dot_v1_dot_fleet__pb2.ReloadRoutesResponse.SerializeToString,
+            ),
+            'ReadSpans': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadSpans,
+                    request_deserializer=soukapi_dot_v1_dot_fleet__pb2.ReadSpansRequest.FromString,
+                    response_serializer=soukapi_dot_v1_dot_fleet__pb2.ReadSpansResponse.SerializeToString,
+            ),
+            'ReadMetrics': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadMetrics,
+                    request_deserializer=soukapi_dot_v1_dot_fleet__pb2.ReadMetricsRequest.FromString,
+                    response_serializer=soukapi_dot_v1_dot_fleet__pb2.ReadMetricsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -653,6 +689,60 @@ class Process:
             '/soukapi.v1.Process/ReloadRoutes',
             soukapi_dot_v1_dot_fleet__pb2.ReloadRoutesRequest.SerializeToString,
             soukapi_dot_v1_dot_fleet__pb2.ReloadRoutesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadSpans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/soukapi.v1.Process/ReadSpans',
+            soukapi_dot_v1_dot_fleet__pb2.ReadSpansRequest.SerializeToString,
+            soukapi_dot_v1_dot_fleet__pb2.ReadSpansResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadMetrics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/soukapi.v1.Process/ReadMetrics',
+            soukapi_dot_v1_dot_fleet__pb2.ReadMetricsRequest.SerializeToString,
+            soukapi_dot_v1_dot_fleet__pb2.ReadMetricsResponse.FromString,
             options,
             channel_credentials,
             insecure,

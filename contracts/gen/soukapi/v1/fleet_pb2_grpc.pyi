@@ -50,8 +50,9 @@ class FleetStub:
     StartService: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.StartServiceRequest, _fleet_pb2.StartServiceResponse]
     """Starts a service that was stopped, with as many processes as it had. Answers once they are ready."""
     ReadLogs: _grpc.UnaryStreamMultiCallable[_fleet_pb2.ReadLogsRequest, _fleet_pb2.ReadLogsResponse]
-    """The last lines that a service, or one process of it, has written, in order of time as far as they
-    tell it. Followed, the stream goes on with each new line until it is cancelled.
+    """Searches what the processes have written, rotated files included: the last lines that are wanted, in
+    order of time as far as they tell it. Followed, the stream goes on with each new line that is wanted
+    until it is cancelled.
     """
     ListBreakers: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ListBreakersRequest, _fleet_pb2.ListBreakersResponse]
     """The breakers of every process."""
@@ -80,8 +81,9 @@ class FleetAsyncStub(FleetStub):
     StartService: _aio.UnaryUnaryMultiCallable[_fleet_pb2.StartServiceRequest, _fleet_pb2.StartServiceResponse]  # type: ignore[assignment]
     """Starts a service that was stopped, with as many processes as it had. Answers once they are ready."""
     ReadLogs: _aio.UnaryStreamMultiCallable[_fleet_pb2.ReadLogsRequest, _fleet_pb2.ReadLogsResponse]  # type: ignore[assignment]
-    """The last lines that a service, or one process of it, has written, in order of time as far as they
-    tell it. Followed, the stream goes on with each new line until it is cancelled.
+    """Searches what the processes have written, rotated files included: the last lines that are wanted, in
+    order of time as far as they tell it. Followed, the stream goes on with each new line that is wanted
+    until it is cancelled.
     """
     ListBreakers: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ListBreakersRequest, _fleet_pb2.ListBreakersResponse]  # type: ignore[assignment]
     """The breakers of every process."""
@@ -143,8 +145,9 @@ class FleetServicer(metaclass=_abc_1.ABCMeta):
         request: _fleet_pb2.ReadLogsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_fleet_pb2.ReadLogsResponse], _abc.AsyncIterator[_fleet_pb2.ReadLogsResponse]]:
-        """The last lines that a service, or one process of it, has written, in order of time as far as they
-        tell it. Followed, the stream goes on with each new line until it is cancelled.
+        """Searches what the processes have written, rotated files included: the last lines that are wanted, in
+        order of time as far as they tell it. Followed, the stream goes on with each new line that is wanted
+        until it is cancelled.
         """
 
     @_abc_1.abstractmethod
@@ -188,6 +191,12 @@ class ProcessStub:
     """Sets every breaker of the process that the request means, and those that are made later."""
     ReloadRoutes: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ReloadRoutesRequest, _fleet_pb2.ReloadRoutesResponse]
     """Has the gateway, if this is one, read its routes file again. A file that is wrong changes nothing."""
+    ReadSpans: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ReadSpansRequest, _fleet_pb2.ReadSpansResponse]
+    """The spans of the process that have ended since an earlier read, the oldest first. The process keeps a bounded
+    number of the newest ones, and counts those that were pushed out before they were read.
+    """
+    ReadMetrics: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ReadMetricsRequest, _fleet_pb2.ReadMetricsResponse]
+    """The figures of the process, as its metrics have them now."""
 
 @_typing.type_check_only
 class ProcessAsyncStub(ProcessStub):
@@ -202,6 +211,12 @@ class ProcessAsyncStub(ProcessStub):
     """Sets every breaker of the process that the request means, and those that are made later."""
     ReloadRoutes: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ReloadRoutesRequest, _fleet_pb2.ReloadRoutesResponse]  # type: ignore[assignment]
     """Has the gateway, if this is one, read its routes file again. A file that is wrong changes nothing."""
+    ReadSpans: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ReadSpansRequest, _fleet_pb2.ReadSpansResponse]  # type: ignore[assignment]
+    """The spans of the process that have ended since an earlier read, the oldest first. The process keeps a bounded
+    number of the newest ones, and counts those that were pushed out before they were read.
+    """
+    ReadMetrics: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ReadMetricsRequest, _fleet_pb2.ReadMetricsResponse]  # type: ignore[assignment]
+    """The figures of the process, as its metrics have them now."""
 
 class ProcessServicer(metaclass=_abc_1.ABCMeta):
     """One process of the system, served by itself."""
@@ -237,5 +252,23 @@ class ProcessServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_pb2.ReloadRoutesResponse, _abc.Awaitable[_fleet_pb2.ReloadRoutesResponse]]:
         """Has the gateway, if this is one, read its routes file again. A file that is wrong changes nothing."""
+
+    @_abc_1.abstractmethod
+    def ReadSpans(
+        self,
+        request: _fleet_pb2.ReadSpansRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_pb2.ReadSpansResponse, _abc.Awaitable[_fleet_pb2.ReadSpansResponse]]:
+        """The spans of the process that have ended since an earlier read, the oldest first. The process keeps a bounded
+        number of the newest ones, and counts those that were pushed out before they were read.
+        """
+
+    @_abc_1.abstractmethod
+    def ReadMetrics(
+        self,
+        request: _fleet_pb2.ReadMetricsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_pb2.ReadMetricsResponse, _abc.Awaitable[_fleet_pb2.ReadMetricsResponse]]:
+        """The figures of the process, as its metrics have them now."""
 
 def add_ProcessServicer_to_server(servicer: ProcessServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,35 +27,35 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.rpc import code_pb2 as google_dot_rpc_dot_code__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17soukapi/v1/policy.proto\x12\nsoukapi.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x15google/rpc/code.proto\"B\n\rServicePolicy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x07reasons\x18\x02 \x03(\x0b\x32\x12.soukapi.v1.Reason\"\xa4\x01\n\x06Reason\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x04\x63ode\x18\x02 \x01(\x0e\x32\x10.google.rpc.Code\x12\x13\n\x0bhttp_status\x18\x03 \x01(\x05\x12\r\n\x05\x66inal\x18\x04 \x01(\x08\x12\x17\n\x0f\x62reaker_failure\x18\x05 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x06 \x01(\t\x12\x0f\n\x07meaning\x18\x07 \x01(\t\x12\x0e\n\x06remedy\x18\x08 \x01(\t\"\xc9\x04\n\x0cMethodPolicy\x12\"\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\x0e\x32\x12.soukapi.v1.Access\x12\r\n\x05roles\x18\x02 \x03(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x17\n\x0fowned_by_caller\x18\x04 \x01(\x08\x12)\n\nrate_class\x18\x05 \x01(\x0e\x32\x15.soukapi.v1.RateClass\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0btry_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11idempotency_field\x18\x08 \x01(\t\x12\x16\n\x0esuccess_status\x18\t \x01(\x05\x12\x30\n\x0esuccess_states\x18\n \x03(\x0b\x32\x18.soukapi.v1.SuccessState\x12\x10\n\x08location\x18\x0b \x01(\t\x12\x0f\n\x07reasons\x18\x0c \x03(\t\x12\x10\n\x08no_store\x18\r \x01(\x08\x12\x10\n\x08isolated\x18\x0e \x01(\x08\x12\x0f\n\x07\x63\x61llers\x18\x0f \x03(\t\x12\x15\n\rsubject_field\x18\x10 \x01(\t\x12\x10\n\x08\x61\x63ts_for\x18\x11 \x03(\t\x12\x34\n\x10response_headers\x18\x12 \x03(\x0b\x32\x1a.soukapi.v1.ResponseHeader\x12\x12\n\nrate_field\x18\x13 \x01(\t\x12&\n\x08priority\x18\x14 \x01(\x0e\x32\x14.soukapi.v1.Priority\"/\n\x0eResponseHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07meaning\x18\x02 \x01(\t\"A\n\x0cSuccessState\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x13\n\x0bhttp_status\x18\x03 \x01(\x05\"\xe5\x01\n\x0b\x46ieldPolicy\x12\x12\n\nmin_length\x18\x01 \x01(\r\x12\x12\n\nmax_length\x18\x02 \x01(\r\x12\"\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x12.soukapi.v1.Format\x12\x0f\n\x07pattern\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x14\n\x07minimum\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x07 \x01(\x03H\x01\x88\x01\x01\x12\x11\n\tmin_items\x18\x08 \x01(\r\x12\x11\n\tmax_items\x18\t \x01(\rB\n\n\x08_minimumB\n\n\x08_maximum\"\x83\x01\n\x0b\x45ventPolicy\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x05needs\x18\x02 \x03(\x0e\x32\x15.soukapi.v1.EventNeed\x12,\n\tretention\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0bsubscribers\x18\x04 \x03(\t*[\n\x06\x41\x63\x63\x65ss\x12\x16\n\x12\x41\x43\x43\x45SS_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41\x43\x43\x45SS_INTERNAL\x10\x01\x12\x11\n\rACCESS_ANYONE\x10\x02\x12\x11\n\rACCESS_CALLER\x10\x03*\x89\x01\n\tRateClass\x12\x1a\n\x16RATE_CLASS_UNSPECIFIED\x10\x00\x12\x13\n\x0fRATE_CLASS_READ\x10\x01\x12\x14\n\x10RATE_CLASS_WRITE\x10\x02\x12\x18\n\x14RATE_CLASS_SENSITIVE\x10\x03\x12\x1b\n\x17RATE_CLASS_REGISTRATION\x10\x04*^\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x10\n\x0cPRIORITY_LOW\x10\x01\x12\x13\n\x0fPRIORITY_NORMAL\x10\x02\x12\x11\n\rPRIORITY_HIGH\x10\x03*j\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x46ORMAT_ASCII\x10\x01\x12\x0f\n\x0b\x46ORMAT_LINE\x10\x02\x12\x10\n\x0c\x46ORMAT_EMAIL\x10\x03\x12\x13\n\x0f\x46ORMAT_CURRENCY\x10\x04*c\n\tEventNeed\x12\x1a\n\x16\x45VENT_NEED_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x45VENT_NEED_ORDER_PER_KEY\x10\x01\x12\x1c\n\x18\x45VENT_NEED_AT_LEAST_ONCE\x10\x02:M\n\x07service\x12\x1f.google.protobuf.ServiceOptions\x18\xc5\x8a\x03 \x01(\x0b\x32\x19.soukapi.v1.ServicePolicy:J\n\x06policy\x12\x1e.google.protobuf.MethodOptions\x18\xc5\x8a\x03 \x01(\x0b\x32\x18.soukapi.v1.MethodPolicy:G\n\x05\x66ield\x12\x1d.google.protobuf.FieldOptions\x18\xc5\x8a\x03 \x01(\x0b\x32\x17.soukapi.v1.FieldPolicy:I\n\x05\x65vent\x12\x1f.google.protobuf.MessageOptions\x18\xc5\x8a\x03 \x01(\x0b\x32\x17.soukapi.v1.EventPolicyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17soukapi/v1/policy.proto\x12\nsoukapi.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x15google/rpc/code.proto\"B\n\rServicePolicy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x07reasons\x18\x02 \x03(\x0b\x32\x12.soukapi.v1.Reason\"\xa4\x01\n\x06Reason\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x04\x63ode\x18\x02 \x01(\x0e\x32\x10.google.rpc.Code\x12\x13\n\x0bhttp_status\x18\x03 \x01(\x05\x12\r\n\x05\x66inal\x18\x04 \x01(\x08\x12\x17\n\x0f\x62reaker_failure\x18\x05 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x06 \x01(\t\x12\x0f\n\x07meaning\x18\x07 \x01(\t\x12\x0e\n\x06remedy\x18\x08 \x01(\t\"\xf5\x04\n\x0cMethodPolicy\x12\"\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\x0e\x32\x12.soukapi.v1.Access\x12\r\n\x05roles\x18\x02 \x03(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x17\n\x0fowned_by_caller\x18\x04 \x01(\x08\x12)\n\nrate_class\x18\x05 \x01(\x0e\x32\x15.soukapi.v1.RateClass\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0btry_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11idempotency_field\x18\x08 \x01(\t\x12\x16\n\x0esuccess_status\x18\t \x01(\x05\x12\x30\n\x0esuccess_states\x18\n \x03(\x0b\x32\x18.soukapi.v1.SuccessState\x12\x10\n\x08location\x18\x0b \x01(\t\x12\x0f\n\x07reasons\x18\x0c \x03(\t\x12\x10\n\x08no_store\x18\r \x01(\x08\x12\x10\n\x08isolated\x18\x0e \x01(\x08\x12\x0f\n\x07\x63\x61llers\x18\x0f \x03(\t\x12\x15\n\rsubject_field\x18\x10 \x01(\t\x12\x10\n\x08\x61\x63ts_for\x18\x11 \x03(\t\x12\x34\n\x10response_headers\x18\x12 \x03(\x0b\x32\x1a.soukapi.v1.ResponseHeader\x12\x12\n\nrate_field\x18\x13 \x01(\t\x12&\n\x08priority\x18\x14 \x01(\x0e\x32\x14.soukapi.v1.Priority\x12*\n\x07max_age\x18\x15 \x01(\x0b\x32\x19.google.protobuf.Duration\"/\n\x0eResponseHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07meaning\x18\x02 \x01(\t\"A\n\x0cSuccessState\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x13\n\x0bhttp_status\x18\x03 \x01(\x05\"\xe5\x01\n\x0b\x46ieldPolicy\x12\x12\n\nmin_length\x18\x01 \x01(\r\x12\x12\n\nmax_length\x18\x02 \x01(\r\x12\"\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x12.soukapi.v1.Format\x12\x0f\n\x07pattern\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x14\n\x07minimum\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x07 \x01(\x03H\x01\x88\x01\x01\x12\x11\n\tmin_items\x18\x08 \x01(\r\x12\x11\n\tmax_items\x18\t \x01(\rB\n\n\x08_minimumB\n\n\x08_maximum\"\x83\x01\n\x0b\x45ventPolicy\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x05needs\x18\x02 \x03(\x0e\x32\x15.soukapi.v1.EventNeed\x12,\n\tretention\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0bsubscribers\x18\x04 \x03(\t*[\n\x06\x41\x63\x63\x65ss\x12\x16\n\x12\x41\x43\x43\x45SS_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41\x43\x43\x45SS_INTERNAL\x10\x01\x12\x11\n\rACCESS_ANYONE\x10\x02\x12\x11\n\rACCESS_CALLER\x10\x03*\x89\x01\n\tRateClass\x12\x1a\n\x16RATE_CLASS_UNSPECIFIED\x10\x00\x12\x13\n\x0fRATE_CLASS_READ\x10\x01\x12\x14\n\x10RATE_CLASS_WRITE\x10\x02\x12\x18\n\x14RATE_CLASS_SENSITIVE\x10\x03\x12\x1b\n\x17RATE_CLASS_REGISTRATION\x10\x04*^\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x10\n\x0cPRIORITY_LOW\x10\x01\x12\x13\n\x0fPRIORITY_NORMAL\x10\x02\x12\x11\n\rPRIORITY_HIGH\x10\x03*j\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x46ORMAT_ASCII\x10\x01\x12\x0f\n\x0b\x46ORMAT_LINE\x10\x02\x12\x10\n\x0c\x46ORMAT_EMAIL\x10\x03\x12\x13\n\x0f\x46ORMAT_CURRENCY\x10\x04*c\n\tEventNeed\x12\x1a\n\x16\x45VENT_NEED_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x45VENT_NEED_ORDER_PER_KEY\x10\x01\x12\x1c\n\x18\x45VENT_NEED_AT_LEAST_ONCE\x10\x02:M\n\x07service\x12\x1f.google.protobuf.ServiceOptions\x18\xc5\x8a\x03 \x01(\x0b\x32\x19.soukapi.v1.ServicePolicy:J\n\x06policy\x12\x1e.google.protobuf.MethodOptions\x18\xc5\x8a\x03 \x01(\x0b\x32\x18.soukapi.v1.MethodPolicy:G\n\x05\x66ield\x12\x1d.google.protobuf.FieldOptions\x18\xc5\x8a\x03 \x01(\x0b\x32\x17.soukapi.v1.FieldPolicy:I\n\x05\x65vent\x12\x1f.google.protobuf.MessageOptions\x18\xc5\x8a\x03 \x01(\x0b\x32\x17.soukapi.v1.EventPolicyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'soukapi.v1.policy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACCESS']._serialized_start=1433
-  _globals['_ACCESS']._serialized_end=1524
-  _globals['_RATECLASS']._serialized_start=1527
-  _globals['_RATECLASS']._serialized_end=1664
-  _globals['_PRIORITY']._serialized_start=1666
-  _globals['_PRIORITY']._serialized_end=1760
-  _globals['_FORMAT']._serialized_start=1762
-  _globals['_FORMAT']._serialized_end=1868
-  _globals['_EVENTNEED']._serialized_start=1870
-  _globals['_EVENTNEED']._serialized_end=1969
+  _globals['_ACCESS']._serialized_start=1477
+  _globals['_ACCESS']._serialized_end=1568
+  _globals['_RATECLASS']._serialized_start=1571
+  _globals['_RATECLASS']._serialized_end=1708
+  _globals['_PRIORITY']._serialized_start=1710
+  _globals['_PRIORITY']._serialized_end=1804
+  _globals['_FORMAT']._serialized_start=1806
+  _globals['_FORMAT']._serialized_end=1912
+  _globals['_EVENTNEED']._serialized_start=1914
+  _globals['_EVENTNEED']._serialized_end=2013
   _globals['_SERVICEPOLICY']._serialized_start=128
   _globals['_SERVICEPOLICY']._serialized_end=194
   _globals['_REASON']._serialized_start=197
   _globals['_REASON']._serialized_end=361
   _globals['_METHODPOLICY']._serialized_start=364
-  _globals['_METHODPOLICY']._serialized_end=949
-  _globals['_RESPONSEHEADER']._serialized_start=951
-  _globals['_RESPONSEHEADER']._serialized_end=998
-  _globals['_SUCCESSSTATE']._serialized_start=1000
-  _globals['_SUCCESSSTATE']._serialized_end=1065
-  _globals['_FIELDPOLICY']._serialized_start=1068
-  _globals['_FIELDPOLICY']._serialized_end=1297
-  _globals['_EVENTPOLICY']._serialized_start=1300
-  _globals['_EVENTPOLICY']._serialized_end=1431
+  _globals['_METHODPOLICY']._serialized_end=993
+  _globals['_RESPONSEHEADER']._serialized_start=995
+  _globals['_RESPONSEHEADER']._serialized_end=1042
+  _globals['_SUCCESSSTATE']._serialized_start=1044
+  _globals['_SUCCESSSTATE']._serialized_end=1109
+  _globals['_FIELDPOLICY']._serialized_start=1112
+  _globals['_FIELDPOLICY']._serialized_end=1341
+  _globals['_EVENTPOLICY']._serialized_start=1344
+  _globals['_EVENTPOLICY']._serialized_end=1475
 # @@protoc_insertion_point(module_scope)

@@ -286,6 +286,7 @@ class MethodPolicy(_message.Message):
     RESPONSE_HEADERS_FIELD_NUMBER: _builtins.int
     RATE_FIELD_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
+    MAX_AGE_FIELD_NUMBER: _builtins.int
     access: Global___Access.ValueType
     """Who may call it."""
     owned_by_caller: _builtins.bool
@@ -354,6 +355,12 @@ class MethodPolicy(_message.Message):
         of that name.
         """
 
+    @_builtins.property
+    def max_age(self) -> _duration_pb2.Duration:
+        """How old an answer may be at most that a gateway gives again from its cache of public reads, if that is shorter than
+        what the gateway itself allows. Zero: none is given again. Only of methods whose answers may be kept at all.
+        """
+
     def __init__(
         self,
         *,
@@ -377,10 +384,11 @@ class MethodPolicy(_message.Message):
         response_headers: _abc.Iterable[Global___ResponseHeader] | None = ...,
         rate_field: _builtins.str = ...,
         priority: Global___Priority.ValueType = ...,
+        max_age: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout", "try_timeout", b"try_timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_age", b"max_age", "timeout", b"timeout", "try_timeout", b"try_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "acts_for", b"acts_for", "callers", b"callers", "idempotency_field", b"idempotency_field", "isolated", b"isolated", "location", b"location", "no_store", b"no_store", "owned_by_caller", b"owned_by_caller", "priority", b"priority", "rate_class", b"rate_class", "rate_field", b"rate_field", "reasons", b"reasons", "response_headers", b"response_headers", "roles", b"roles", "scopes", b"scopes", "subject_field", b"subject_field", "success_states", b"success_states", "success_status", b"success_status", "timeout", b"timeout", "try_timeout", b"try_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "acts_for", b"acts_for", "callers", b"callers", "idempotency_field", b"idempotency_field", "isolated", b"isolated", "location", b"location", "max_age", b"max_age", "no_store", b"no_store", "owned_by_caller", b"owned_by_caller", "priority", b"priority", "rate_class", b"rate_class", "rate_field", b"rate_field", "reasons", b"reasons", "response_headers", b"response_headers", "roles", b"roles", "scopes", b"scopes", "subject_field", b"subject_field", "success_states", b"success_states", "success_status", b"success_status", "timeout", b"timeout", "try_timeout", b"try_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

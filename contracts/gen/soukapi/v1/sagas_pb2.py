@@ -26,13 +26,15 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from soukapi.v1 import policy_pb2 as soukapi_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16soukapi/v1/sagas.proto\x12\nsoukapi.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17soukapi/v1/policy.proto\"\x9a\x01\n\x13ListSagaRunsRequest\x12\r\n\x05state\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\x12\x0f\n\x07service\x18\x03 \x01(\t\x12\x0c\n\x04saga\x18\x04 \x01(\t\x12\x0c\n\x04step\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0c\n\x04text\x18\x07 \x01(\t\x12\r\n\x05older\x18\x08 \x01(\x01\x12\r\n\x05limit\x18\t \x01(\x05\"W\n\x14ListSagaRunsResponse\x12!\n\x04runs\x18\x01 \x03(\x0b\x32\x13.soukapi.v1.SagaRun\x12\x0c\n\x04more\x18\x02 \x01(\x08\x12\x0e\n\x06silent\x18\x03 \x03(\t\"\xc3\x03\n\x07SagaRun\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0c\n\x04saga\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x03\x12\x0f\n\x07version\x18\x06 \x01(\x03\x12\x13\n\x0b\x66ingerprint\x18\x07 \x01(\t\x12\r\n\x05state\x18\x08 \x01(\t\x12\x14\n\x0con_behalf_of\x18\t \x01(\t\x12\x14\n\x0crefused_step\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x0c \x01(\t\x12\r\n\x05owner\x18\r \x01(\t\x12\x13\n\x0btraceparent\x18\x0e \x01(\t\x12.\n\nstarted_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nchanged_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65\x61\x64line_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61sked\x18\x12 \x01(\x08\x12&\n\x05steps\x18\x13 \x03(\x0b\x32\x17.soukapi.v1.SagaRunStep\"w\n\x0bSagaRunStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\r\n\x05tries\x18\x03 \x01(\x03\x12\x0c\n\x04note\x18\x04 \x01(\t\x12.\n\nchanged_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\":\n\x16ListSagaActionsRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\"E\n\x17ListSagaActionsResponse\x12*\n\x07\x61\x63tions\x18\x01 \x03(\x0b\x32\x19.soukapi.v1.SagaRunAction\"\x80\x01\n\rSagaRunAction\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x0c\n\x04step\x18\x03 \x01(\t\x12\x10\n\x08operator\x18\x04 \x01(\t\x12\x0b\n\x03why\x18\x05 \x01(\t\x12&\n\x02\x61t\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x14\x41\x63tOnSagaRunsRequest\x12\x0e\n\x06\x61\x63tion\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\x12\x0c\n\x04step\x18\x03 \x01(\t\x12\x10\n\x08operator\x18\x04 \x01(\t\x12\x0b\n\x03why\x18\x05 \x01(\t\x12\x0f\n\x07preview\x18\x06 \x01(\x08\"C\n\x15\x41\x63tOnSagaRunsResponse\x12*\n\x07\x65\x66\x66\x65\x63ts\x18\x01 \x03(\x0b\x32\x19.soukapi.v1.SagaRunEffect\"K\n\rSagaRunEffect\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07\x63hanged\x18\x03 \x01(\x08\x12\x0f\n\x07refused\x18\x04 \x01(\x08\x32\x8d\x03\n\x05Sagas\x12p\n\x0cListSagaRuns\x12\x1f.soukapi.v1.ListSagaRunsRequest\x1a .soukapi.v1.ListSagaRunsResponse\"\x1d\x90\x02\x01\xaa\xd4\x18\x16\x08\x02\x32\x02\x08\x1e\x62\x0e\x43\x41NNOT_BE_DONE\x12y\n\x0fListSagaActions\x12\".soukapi.v1.ListSagaActionsRequest\x1a#.soukapi.v1.ListSagaActionsResponse\"\x1d\x90\x02\x01\xaa\xd4\x18\x16\x08\x02\x32\x02\x08\x1e\x62\x0e\x43\x41NNOT_BE_DONE\x12s\n\rActOnSagaRuns\x12 .soukapi.v1.ActOnSagaRunsRequest\x1a!.soukapi.v1.ActOnSagaRunsResponse\"\x1d\x90\x02\x02\xaa\xd4\x18\x16\x08\x02\x32\x02\x08xb\x0e\x43\x41NNOT_BE_DONE\x1a\"\xaa\xd4\x18\x1e\n\x05sagas\x12\x15\n\x0e\x43\x41NNOT_BE_DONE\x10\t\x18\x99\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16soukapi/v1/sagas.proto\x12\nsoukapi.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17soukapi/v1/policy.proto\"\xab\x01\n\x13ListSagaRunsRequest\x12\r\n\x05state\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\x12\x0f\n\x07service\x18\x03 \x01(\t\x12\x0c\n\x04saga\x18\x04 \x01(\t\x12\x0c\n\x04step\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0c\n\x04text\x18\x07 \x01(\t\x12\r\n\x05older\x18\x08 \x01(\x01\x12\r\n\x05limit\x18\t \x01(\x05\x12\x0f\n\x07\x63hanges\x18\n \x01(\x08\"W\n\x14ListSagaRunsResponse\x12!\n\x04runs\x18\x01 \x03(\x0b\x32\x13.soukapi.v1.SagaRun\x12\x0c\n\x04more\x18\x02 \x01(\x08\x12\x0e\n\x06silent\x18\x03 \x03(\t\"\xa9\x04\n\x07SagaRun\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0c\n\x04saga\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x03\x12\x0f\n\x07version\x18\x06 \x01(\x03\x12\x13\n\x0b\x66ingerprint\x18\x07 \x01(\t\x12\r\n\x05state\x18\x08 \x01(\t\x12\x14\n\x0con_behalf_of\x18\t \x01(\t\x12\x14\n\x0crefused_step\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x0c \x01(\t\x12\r\n\x05owner\x18\r \x01(\t\x12\x13\n\x0btraceparent\x18\x0e \x01(\t\x12.\n\nstarted_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nchanged_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65\x61\x64line_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61sked\x18\x12 \x01(\x08\x12&\n\x05steps\x18\x13 \x03(\x0b\x32\x17.soukapi.v1.SagaRunStep\x12\x33\n\x08releases\x18\x14 \x03(\x0b\x32!.soukapi.v1.SagaRun.ReleasesEntry\x1a/\n\rReleasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xf0\x01\n\x0bSagaRunStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\r\n\x05tries\x18\x03 \x01(\x03\x12\x0c\n\x04note\x18\x04 \x01(\t\x12.\n\nchanged_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\x0b\n\x03key\x18\x07 \x01(\t\x12)\n\x05until\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x07\x63hanges\x18\t \x03(\x0b\x32\x1d.soukapi.v1.SagaRunStepChange\"g\n\x11SagaRunStepChange\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05state\x18\x02 \x01(\t\x12\r\n\x05tries\x18\x03 \x01(\x03\x12\x0c\n\x04note\x18\x04 \x01(\t\":\n\x16ListSagaActionsRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\"s\n\x17ListSagaActionsResponse\x12*\n\x07\x61\x63tions\x18\x01 \x03(\x0b\x32\x19.soukapi.v1.SagaRunAction\x12,\n\x08messages\x18\x02 \x03(\x0b\x32\x1a.soukapi.v1.SagaRunMessage\"\x8d\x01\n\x0eSagaRunMessage\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x12\n\nmessage_id\x18\x04 \x01(\t\x12\x0c\n\x04\x66\x61te\x18\x05 \x01(\t\x12/\n\x0breceived_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x80\x01\n\rSagaRunAction\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x0c\n\x04step\x18\x03 \x01(\t\x12\x10\n\x08operator\x18\x04 \x01(\t\x12\x0b\n\x03why\x18\x05 \x01(\t\x12&\n\x02\x61t\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x14\x41\x63tOnSagaRunsRequest\x12\x0e\n\x06\x61\x63tion\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\x12\x0c\n\x04step\x18\x03 \x01(\t\x12\x10\n\x08operator\x18\x04 \x01(\t\x12\x0b\n\x03why\x18\x05 \x01(\t\x12\x0f\n\x07preview\x18\x06 \x01(\x08\"C\n\x15\x41\x63tOnSagaRunsResponse\x12*\n\x07\x65\x66\x66\x65\x63ts\x18\x01 \x03(\x0b\x32\x19.soukapi.v1.SagaRunEffect\"K\n\rSagaRunEffect\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07\x63hanged\x18\x03 \x01(\x08\x12\x0f\n\x07refused\x18\x04 \x01(\x08\x32\x8d\x03\n\x05Sagas\x12p\n\x0cListSagaRuns\x12\x1f.soukapi.v1.ListSagaRunsRequest\x1a .soukapi.v1.ListSagaRunsResponse\"\x1d\x90\x02\x01\xaa\xd4\x18\x16\x08\x02\x32\x02\x08\x1e\x62\x0e\x43\x41NNOT_BE_DONE\x12y\n\x0fListSagaActions\x12\".soukapi.v1.ListSagaActionsRequest\x1a#.soukapi.v1.ListSagaActionsResponse\"\x1d\x90\x02\x01\xaa\xd4\x18\x16\x08\x02\x32\x02\x08\x1e\x62\x0e\x43\x41NNOT_BE_DONE\x12s\n\rActOnSagaRuns\x12 .soukapi.v1.ActOnSagaRunsRequest\x1a!.soukapi.v1.ActOnSagaRunsResponse\"\x1d\x90\x02\x02\xaa\xd4\x18\x16\x08\x02\x32\x02\x08xb\x0e\x43\x41NNOT_BE_DONE\x1a\"\xaa\xd4\x18\x1e\n\x05sagas\x12\x15\n\x0e\x43\x41NNOT_BE_DONE\x10\t\x18\x99\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'soukapi.v1.sagas_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_SAGARUN_RELEASESENTRY']._loaded_options = None
+  _globals['_SAGARUN_RELEASESENTRY']._serialized_options = b'8\001'
   _globals['_SAGAS']._loaded_options = None
   _globals['_SAGAS']._serialized_options = b'\252\324\030\036\n\005sagas\022\025\n\016CANNOT_BE_DONE\020\t\030\231\003'
   _globals['_SAGAS'].methods_by_name['ListSagaRuns']._loaded_options = None
@@ -42,25 +44,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SAGAS'].methods_by_name['ActOnSagaRuns']._loaded_options = None
   _globals['_SAGAS'].methods_by_name['ActOnSagaRuns']._serialized_options = b'\220\002\002\252\324\030\026\010\0022\002\010xb\016CANNOT_BE_DONE'
   _globals['_LISTSAGARUNSREQUEST']._serialized_start=97
-  _globals['_LISTSAGARUNSREQUEST']._serialized_end=251
-  _globals['_LISTSAGARUNSRESPONSE']._serialized_start=253
-  _globals['_LISTSAGARUNSRESPONSE']._serialized_end=340
-  _globals['_SAGARUN']._serialized_start=343
-  _globals['_SAGARUN']._serialized_end=794
-  _globals['_SAGARUNSTEP']._serialized_start=796
-  _globals['_SAGARUNSTEP']._serialized_end=915
-  _globals['_LISTSAGAACTIONSREQUEST']._serialized_start=917
-  _globals['_LISTSAGAACTIONSREQUEST']._serialized_end=975
-  _globals['_LISTSAGAACTIONSRESPONSE']._serialized_start=977
-  _globals['_LISTSAGAACTIONSRESPONSE']._serialized_end=1046
-  _globals['_SAGARUNACTION']._serialized_start=1049
-  _globals['_SAGARUNACTION']._serialized_end=1177
-  _globals['_ACTONSAGARUNSREQUEST']._serialized_start=1179
-  _globals['_ACTONSAGARUNSREQUEST']._serialized_end=1292
-  _globals['_ACTONSAGARUNSRESPONSE']._serialized_start=1294
-  _globals['_ACTONSAGARUNSRESPONSE']._serialized_end=1361
-  _globals['_SAGARUNEFFECT']._serialized_start=1363
-  _globals['_SAGARUNEFFECT']._serialized_end=1438
-  _globals['_SAGAS']._serialized_start=1441
-  _globals['_SAGAS']._serialized_end=1838
+  _globals['_LISTSAGARUNSREQUEST']._serialized_end=268
+  _globals['_LISTSAGARUNSRESPONSE']._serialized_start=270
+  _globals['_LISTSAGARUNSRESPONSE']._serialized_end=357
+  _globals['_SAGARUN']._serialized_start=360
+  _globals['_SAGARUN']._serialized_end=913
+  _globals['_SAGARUN_RELEASESENTRY']._serialized_start=866
+  _globals['_SAGARUN_RELEASESENTRY']._serialized_end=913
+  _globals['_SAGARUNSTEP']._serialized_start=916
+  _globals['_SAGARUNSTEP']._serialized_end=1156
+  _globals['_SAGARUNSTEPCHANGE']._serialized_start=1158
+  _globals['_SAGARUNSTEPCHANGE']._serialized_end=1261
+  _globals['_LISTSAGAACTIONSREQUEST']._serialized_start=1263
+  _globals['_LISTSAGAACTIONSREQUEST']._serialized_end=1321
+  _globals['_LISTSAGAACTIONSRESPONSE']._serialized_start=1323
+  _globals['_LISTSAGAACTIONSRESPONSE']._serialized_end=1438
+  _globals['_SAGARUNMESSAGE']._serialized_start=1441
+  _globals['_SAGARUNMESSAGE']._serialized_end=1582
+  _globals['_SAGARUNACTION']._serialized_start=1585
+  _globals['_SAGARUNACTION']._serialized_end=1713
+  _globals['_ACTONSAGARUNSREQUEST']._serialized_start=1715
+  _globals['_ACTONSAGARUNSREQUEST']._serialized_end=1828
+  _globals['_ACTONSAGARUNSRESPONSE']._serialized_start=1830
+  _globals['_ACTONSAGARUNSRESPONSE']._serialized_end=1897
+  _globals['_SAGARUNEFFECT']._serialized_start=1899
+  _globals['_SAGARUNEFFECT']._serialized_end=1974
+  _globals['_SAGAS']._serialized_start=1977
+  _globals['_SAGAS']._serialized_end=2374
 # @@protoc_insertion_point(module_scope)

@@ -36,8 +36,11 @@ class ListSagaRunsRequest(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     OLDER_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
     state: _builtins.str
-    """"open", "running", "going back", "committed", "parked", "paused", "stuck", "ended" or "all"; "open" if empty."""
+    """"open", "running", "going back", "committed", "waiting", "parked", "paused", "stuck", "ended" or "all"; "open" if
+    empty.
+    """
     service: _builtins.str
     """Of this service."""
     saga: _builtins.str
@@ -52,6 +55,8 @@ class ListSagaRunsRequest(_message.Message):
     """That began longer ago than so many seconds."""
     limit: _builtins.int
     """How many of each service at most."""
+    changes: _builtins.bool
+    """Whether to tell what the steps went through as well."""
     @_builtins.property
     def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """These runs, as SAGA:SUBJECT:ATTEMPT."""
@@ -68,10 +73,11 @@ class ListSagaRunsRequest(_message.Message):
         text: _builtins.str = ...,
         older: _builtins.float = ...,
         limit: _builtins.int = ...,
+        changes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids", "limit", b"limit", "older", b"older", "reason", b"reason", "saga", b"saga", "service", b"service", "state", b"state", "step", b"step", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "ids", b"ids", "limit", b"limit", "older", b"older", "reason", b"reason", "saga", b"saga", "service", b"service", "state", b"state", "step", b"step", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -117,6 +123,26 @@ class SagaRun(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ReleasesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
     SAGA_FIELD_NUMBER: _builtins.int
@@ -136,6 +162,7 @@ class SagaRun(_message.Message):
     DEADLINE_AT_FIELD_NUMBER: _builtins.int
     ASKED_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
+    RELEASES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """As SAGA:SUBJECT:ATTEMPT."""
     service: _builtins.str
@@ -151,7 +178,7 @@ class SagaRun(_message.Message):
     fingerprint: _builtins.str
     """The fingerprint of that definition; empty for runs from before there were versions."""
     state: _builtins.str
-    """"running", "going back", "committed", "parked", "paused", "completed" or "compensated"."""
+    """"running", "going back", "committed", "waiting", "parked", "paused", "completed" or "compensated"."""
     on_behalf_of: _builtins.str
     """The user it acts for."""
     refused_step: _builtins.str
@@ -182,6 +209,10 @@ class SagaRun(_message.Message):
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___SagaRunStep]:
         """Its steps that have begun, in the order of their last change."""
 
+    @_builtins.property
+    def releases(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The releases of services that it has met in a mesh, by service; an empty version is the baseline of a canary."""
+
     def __init__(
         self,
         *,
@@ -204,10 +235,11 @@ class SagaRun(_message.Message):
         deadline_at: _timestamp_pb2.Timestamp | None = ...,
         asked: _builtins.bool = ...,
         steps: _abc.Iterable[Global___SagaRunStep] | None = ...,
+        releases: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["changed_at", b"changed_at", "deadline_at", b"deadline_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "attempt", b"attempt", "changed_at", b"changed_at", "deadline_at", b"deadline_at", "detail", b"detail", "fingerprint", b"fingerprint", "id", b"id", "on_behalf_of", b"on_behalf_of", "owner", b"owner", "reason", b"reason", "refused_step", b"refused_step", "saga", b"saga", "service", b"service", "started_at", b"started_at", "state", b"state", "steps", b"steps", "subject", b"subject", "traceparent", b"traceparent", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "attempt", b"attempt", "changed_at", b"changed_at", "deadline_at", b"deadline_at", "detail", b"detail", "fingerprint", b"fingerprint", "id", b"id", "on_behalf_of", b"on_behalf_of", "owner", b"owner", "reason", b"reason", "refused_step", b"refused_step", "releases", b"releases", "saga", b"saga", "service", b"service", "started_at", b"started_at", "state", b"state", "steps", b"steps", "subject", b"subject", "traceparent", b"traceparent", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -224,6 +256,10 @@ class SagaRunStep(_message.Message):
     TRIES_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     CHANGED_AT_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     state: _builtins.str
@@ -232,9 +268,23 @@ class SagaRunStep(_message.Message):
     """Calls that ended; of its undo once it goes back."""
     note: _builtins.str
     """Why the last one failed; empty if it did not."""
+    message: _builtins.str
+    """The name of the message that it waits for, or has waited for; empty if it waits for a time, or makes a call."""
+    key: _builtins.str
+    """The key of that message."""
     @_builtins.property
     def changed_at(self) -> _timestamp_pb2.Timestamp:
         """When it changed last."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """Until when it waits; absent if it does not wait."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___SagaRunStepChange]:
+        """What it went through, if that was asked for: each change of its state, and the ends of its first 100 tries. None for
+        a step that is older than this record.
+        """
 
     def __init__(
         self,
@@ -244,14 +294,54 @@ class SagaRunStep(_message.Message):
         tries: _builtins.int = ...,
         note: _builtins.str = ...,
         changed_at: _timestamp_pb2.Timestamp | None = ...,
+        message: _builtins.str = ...,
+        key: _builtins.str = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        changes: _abc.Iterable[Global___SagaRunStepChange] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["changed_at", b"changed_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["changed_at", b"changed_at", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_at", b"changed_at", "name", b"name", "note", b"note", "state", b"state", "tries", b"tries"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_at", b"changed_at", "changes", b"changes", "key", b"key", "message", b"message", "name", b"name", "note", b"note", "state", b"state", "tries", b"tries", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SagaRunStep: _TypeAlias = SagaRunStep  # noqa: Y015
+
+@_typing.final
+class SagaRunStepChange(_message.Message):
+    """A change of a step."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    TRIES_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    state: _builtins.str
+    """The state since then, as the state of a step."""
+    tries: _builtins.int
+    """Calls that had ended; of its undo once it goes back."""
+    note: _builtins.str
+    """Why the last one failed; empty if it did not."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        state: _builtins.str = ...,
+        tries: _builtins.int = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "note", b"note", "state", b"state", "tries", b"tries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SagaRunStepChange: _TypeAlias = SagaRunStepChange  # noqa: Y015
 
 @_typing.final
 class ListSagaActionsRequest(_message.Message):
@@ -281,27 +371,77 @@ Global___ListSagaActionsRequest: _TypeAlias = ListSagaActionsRequest  # noqa: Y0
 
 @_typing.final
 class ListSagaActionsResponse(_message.Message):
-    """What operators did."""
+    """What operators did, and the messages that came."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ACTIONS_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def actions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SagaRunAction]:
+        """In order."""
+
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___SagaRunMessage]:
         """In order."""
 
     def __init__(
         self,
         *,
         actions: _abc.Iterable[Global___SagaRunAction] | None = ...,
+        messages: _abc.Iterable[Global___SagaRunMessage] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "messages", b"messages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListSagaActionsResponse: _TypeAlias = ListSagaActionsResponse  # noqa: Y015
+
+@_typing.final
+class SagaRunMessage(_message.Message):
+    """A message that came for a run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    FATE_FIELD_NUMBER: _builtins.int
+    RECEIVED_AT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The run, as SAGA:SUBJECT:ATTEMPT."""
+    message: _builtins.str
+    """The name of the message."""
+    key: _builtins.str
+    """Its key."""
+    message_id: _builtins.str
+    """Its id, as its sender gave it."""
+    fate: _builtins.str
+    """"taken", or "late": the run did not wait for it any more."""
+    @_builtins.property
+    def received_at(self) -> _timestamp_pb2.Timestamp:
+        """When it came."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        message: _builtins.str = ...,
+        key: _builtins.str = ...,
+        message_id: _builtins.str = ...,
+        fate: _builtins.str = ...,
+        received_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["received_at", b"received_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fate", b"fate", "id", b"id", "key", b"key", "message", b"message", "message_id", b"message_id", "received_at", b"received_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SagaRunMessage: _TypeAlias = SagaRunMessage  # noqa: Y015
 
 @_typing.final
 class SagaRunAction(_message.Message):

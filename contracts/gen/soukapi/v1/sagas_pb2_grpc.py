@@ -64,7 +64,7 @@ class SagasServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListSagaActions(self, request, context):
-        """What operators did with the runs of a subject.
+        """What operators did with the runs of a subject, and the messages that came for them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

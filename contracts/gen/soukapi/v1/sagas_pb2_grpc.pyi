@@ -38,7 +38,7 @@ class SagasStub:
     ListSagaRuns: _grpc.UnaryUnaryMultiCallable[_sagas_pb2.ListSagaRunsRequest, _sagas_pb2.ListSagaRunsResponse]
     """The runs that are wanted, service by service, the oldest first."""
     ListSagaActions: _grpc.UnaryUnaryMultiCallable[_sagas_pb2.ListSagaActionsRequest, _sagas_pb2.ListSagaActionsResponse]
-    """What operators did with the runs of a subject."""
+    """What operators did with the runs of a subject, and the messages that came for them."""
     ActOnSagaRuns: _grpc.UnaryUnaryMultiCallable[_sagas_pb2.ActOnSagaRunsRequest, _sagas_pb2.ActOnSagaRunsResponse]
     """Acts on runs, one after the other, each for itself. An action that was done already changes nothing."""
 
@@ -50,7 +50,7 @@ class SagasAsyncStub(SagasStub):
     ListSagaRuns: _aio.UnaryUnaryMultiCallable[_sagas_pb2.ListSagaRunsRequest, _sagas_pb2.ListSagaRunsResponse]  # type: ignore[assignment]
     """The runs that are wanted, service by service, the oldest first."""
     ListSagaActions: _aio.UnaryUnaryMultiCallable[_sagas_pb2.ListSagaActionsRequest, _sagas_pb2.ListSagaActionsResponse]  # type: ignore[assignment]
-    """What operators did with the runs of a subject."""
+    """What operators did with the runs of a subject, and the messages that came for them."""
     ActOnSagaRuns: _aio.UnaryUnaryMultiCallable[_sagas_pb2.ActOnSagaRunsRequest, _sagas_pb2.ActOnSagaRunsResponse]  # type: ignore[assignment]
     """Acts on runs, one after the other, each for itself. An action that was done already changes nothing."""
 
@@ -71,7 +71,7 @@ class SagasServicer(metaclass=_abc_1.ABCMeta):
         request: _sagas_pb2.ListSagaActionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sagas_pb2.ListSagaActionsResponse, _abc.Awaitable[_sagas_pb2.ListSagaActionsResponse]]:
-        """What operators did with the runs of a subject."""
+        """What operators did with the runs of a subject, and the messages that came for them."""
 
     @_abc_1.abstractmethod
     def ActOnSagaRuns(

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import cast
@@ -73,6 +73,12 @@ class SmtpConnections:
         self._tls = _context(settings) if settings.tls else None
         self._free = asyncio.Semaphore(MOST)
         self._kept: list[_Kept] = []
+
+    @property
+    def server(self) -> Mapping[str, str | int]:
+        """Where the server is, as spans say it."""
+        at = self._settings
+        return {"server.address": at.host, "server.port": at.port, "network.protocol.name": "smtp"}
 
     async def send(self, mail: Envelope) -> None:
         """Sends one mail; returns once the server has taken it. Raises SmtpRefusal and NoSession.

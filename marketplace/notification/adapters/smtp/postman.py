@@ -10,12 +10,14 @@ from marketplace.notification.adapters.smtp.connections import Envelope, NoSessi
 from marketplace.notification.adapters.smtp.replies import Verdict, is_put_off, reply_in_words, verdict_of
 from marketplace.notification.domain import Letter, Sender
 from marketplace.notification.ports import DeliveryPostponed, DeliveryRefused, RecipientGone
-from souk.sdk import Clock, logger
+from souk.sdk import Clock, SpanKind, Tracer, current, logger, recorded
 
 REMEMBERED = 1_000
 """How many letters are remembered by their ids."""
 PUT_OFF_FOR = 600.0
 """How long a server may put one mail off while it takes others, in seconds."""
+REPLY = "souk.smtp.reply_code"
+"""The attribute of a span with the code of a refusal; OpenTelemetry has no conventions for SMTP."""
 LAST_ONES = 5.0
 """How long `drain` waits for mails that are being sent, in seconds."""
 
@@ -30,13 +32,18 @@ class SmtpPostman:
     its event comes again, that waits for the same mail, and what was sent meanwhile is not sent again by this process.
 
     A mail that is put off (4xx) holds up others of its partition, so it is refused after `put_off_for` seconds if other
-    mails were taken meanwhile.
+    mails were taken meanwhile. `tracer` records mails, each in the trace of the first one who has waited for it.
     """
 
     def __init__(
-        self, connections: SmtpConnections, sender: Sender, clock: Clock, put_off_for: float = PUT_OFF_FOR
+        self,
+        connections: SmtpConnections,
+        sender: Sender,
+        clock: Clock,
+        put_off_for: float = PUT_OFF_FOR,
+        tracer: Tracer | None = None,
     ) -> None:
-        self._connections, self._sender, self._clock = connections, sender, clock
+        self._connections, self._sender, self._clock, self._tracer = connections, sender, clock, tracer
         self._put_off_for = put_off_for
         self._put_off: FIFOCache[str, float] = FIFOCache(REMEMBERED)
         self._last_taken = clock.monotonic()
@@ -54,7 +61,9 @@ class SmtpPostman:
         sending = self._sending.get(letter.id)
         if sending is None:
             mail = Envelope(self._sender.address, letter.to.email, email_of(letter, self._sender))
-            sending = asyncio.get_running_loop().create_task(self._send(letter.id, mail), context=Context())
+            sending = asyncio.get_running_loop().create_task(
+                self._send(letter.id, mail, current().traceparent), context=Context()
+            )
             self._sending[letter.id] = sending
             sending.add_done_callback(_retrieved)
         await asyncio.shield(sending)
@@ -72,9 +81,9 @@ class SmtpPostman:
         await asyncio.gather(*running, return_exceptions=True)
         await self._connections.close()
 
-    async def _send(self, letter_id: str, mail: Envelope) -> None:
+    async def _send(self, letter_id: str, mail: Envelope, traceparent: str) -> None:
         try:
-            await self._connections.send(mail)
+            await self._traced(mail, traceparent)
         except NoSession as error:
             self._note_trouble(str(error))
             raise DeliveryPostponed(str(error)) from error
@@ -84,6 +93,16 @@ class SmtpPostman:
             self._note_taken(letter_id)
         finally:
             del self._sending[letter_id]
+
+    async def _traced(self, mail: Envelope, traceparent: str) -> None:
+        where = self._connections.server
+        with recorded(self._tracer, "smtp send", SpanKind.CLIENT, {**where}, parent=traceparent) as span:
+            try:
+                await self._connections.send(mail)
+            except SmtpRefusal as refusal:
+                if span is not None:
+                    span.attributes[REPLY] = refusal.code
+                raise
 
     def _judge(self, letter_id: str, refusal: SmtpRefusal) -> None:
         words = reply_in_words(refusal.stage, refusal.code, refusal.text)

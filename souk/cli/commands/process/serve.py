@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
+from souk.admin.process_status import MESH
 from souk.cli.group import example
 from souk.cli.output.terminal import print_line, start_logging
 from souk.gateway.settings import GATEWAY_SERVICE
 from souk.hosting.event_routing import subscriptions_of
-from souk.hosting.single_process import gateway_process, service_process
 from souk.kernel.clock import SystemClock
 from souk.runtime.config import entry_points
-from souk.runtime.config.environment import from_environment
+from souk.runtime.config.environment import from_environment, inherited
 from souk.runtime.config.settings import ListenSettings, Settings
 from souk.runtime.config.texts import help_of
 from souk.runtime.process.signals import StopSignals, run
@@ -50,8 +50,9 @@ def serve(service: str, as_json: bool, **flags: Any) -> None:
 
     Prints one line, `ready SERVICE ADDRESS`, once it accepts calls. A service listens on a socket in the data
     directory, unix:PATH, or at a TCP port where --port or SOUK_HOST asks for one; the gateway always listens on a port.
-    SERVICE is an installed service, or `gateway`. SOUK_ADDRESSES or SOUK_REGISTRY says where other services listen.
-    Installed services receive its events; SOUK_SUBSCRIPTIONS names the others, as in
+    SERVICE is an installed service, `gateway`, or `mesh`, which is the control plane of a mesh. SOUK_ADDRESSES or
+    SOUK_REGISTRY says where other services listen. Installed services receive its events; SOUK_SUBSCRIPTIONS names the
+    others, as in
     notification/mails=shop.order.v1.OrderConfirmed+shop.order.v1.OrderRejected,...
     """
     settings = from_environment(flags, defaults=Settings(listen=ListenSettings(port=0)))
@@ -70,7 +71,15 @@ def serve(service: str, as_json: bool, **flags: Any) -> None:
 def _part(name: str, settings: Settings, stop: StopSignals) -> AbstractAsyncContextManager[str]:
     clock = SystemClock()
     if name == GATEWAY_SERVICE:
+        from souk.hosting.gateway.process import gateway_process  # a service's process does without it
+
         return gateway_process(entry_points.app(settings.app), settings, clock, stop.on_hangup)
+    if name == MESH:
+        from souk.hosting.control_plane_process import control_plane_process
+
+        return control_plane_process(entry_points.app(settings.app), settings, clock, inherited())
+    from souk.hosting.service_process import service_process
+
     subscriptions = subscriptions_of(entry_points.loadable_services(), settings.calls.discovery.subscriptions)
-    service = entry_points.service(name, GATEWAY_SERVICE)
+    service = entry_points.service(name, GATEWAY_SERVICE, MESH)
     return service_process(service, subscriptions, settings, clock, entry_points.app_with(name, settings.app))

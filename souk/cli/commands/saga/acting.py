@@ -22,7 +22,8 @@ _HELP = {
     RunAction.COMPENSATE: """Turns runs back that are before their pivot: what was done is undone, and they end as
     rejected. A call that is under way is undone as well.""",
     RunAction.RESOLVE: """Takes a parked step as done, or a parked undo as undone, because you have seen to it by hand.
-    Nobody is called. Without --only, every parked step of a run.""",
+    Nobody is called. A step that waits counts as done, without its message or before its time. Without --only, every
+    such step of a run.""",
     RunAction.PAUSE: """Keeps runs from being driven until they are resumed. A call that is under way may still take
     effect; it is asked again later. The deadline of a run waits, too.""",
     RunAction.RESUME: """Lets paused runs go on.""",
@@ -51,7 +52,7 @@ def command(action: RunAction) -> click.Command:
 
     made: Callable[..., Any] = filters(run)
     if action is RunAction.RESOLVE:
-        made = click.option("--only", default="", metavar="STEP", help="Only this parked step of each run.")(made)
+        made = click.option("--only", default="", metavar="STEP", help="Only this step of each run.")(made)
     made = click.option("--json", "as_json", is_flag=True, help="One JSON document; asks nothing.")(made)
     made = YES(made)
     made = click.option("--why", required=True, metavar="TEXT", help="Why: it is recorded with the run.")(made)

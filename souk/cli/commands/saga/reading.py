@@ -32,8 +32,8 @@ def list_runs(data: Path | None, as_json: bool, limit: int, **wanted: Any) -> in
     """Lists runs of sagas, the oldest first.
 
     States are `open` (all that have not ended), `running` (before the pivot), `going back`, `committed` (past the
-    pivot, and only forward), `parked` and `paused` (they wait for an operator), `stuck` (a look is needed), `ended`
-    and `all`.
+    pivot, and only forward), `waiting` (for a message, or for a time), `parked` and `paused` (they wait for an
+    operator), `stuck` (a look is needed), `ended` and `all`.
     """
     request = chosen((), wanted, state="open")
     request.limit = limit
@@ -61,7 +61,8 @@ souk saga show place-order:ORD-01JD2T8Q3M:1 --json
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @DATA
 def show(run_id: str, data: Path | None, as_json: bool) -> int:
-    """Shows one run: where it stands, its steps with their tries, and what operators did with it, and why."""
+    """Shows one run: where it stands, its steps with their tries, what it waits for and until when, the messages that
+    came for it, and what operators did with it, and why."""
     request = chosen((run_id,), {}, state="all")
 
     async def work(desk: SagaDesk) -> tuple[pb.ListSagaRunsResponse, pb.ListSagaActionsResponse]:
@@ -76,10 +77,16 @@ def show(run_id: str, data: Path | None, as_json: bool) -> int:
     if not found.runs:
         raise click.ClickException(f"there is no run {run_id}; `souk saga list --state all` lists them")
     actions = [one for one in acted.actions if one.id == run_id]
+    messages = [one for one in acted.messages if one.id == run_id]
     if as_json:
-        echo_json(as_document(found.runs[0]) | {"actions": [as_document(one) for one in actions]})
+        besides = {"actions": [as_document(one) for one in actions], "messages": [as_document(one) for one in messages]}
+        echo_json(as_document(found.runs[0]) | besides)
         return warn_silent(found)
     _print(found.runs[0])
+    if messages:
+        click.echo("messages:")
+    for came in messages:
+        click.echo(f"  {_time(came.received_at)}  {came.message} {came.key}: {came.fate} ({came.message_id})")
     if actions:
         click.echo("operators:")
     for one in actions:
@@ -106,7 +113,15 @@ def _print(run: pb.SagaRun) -> None:
     for step in run.steps:
         tries = f", {step.tries} {'try' if step.tries == 1 else 'tries'}" if step.tries else ""
         note = f": {step.note}" if step.note else ""
-        click.echo(f"  {_time(step.changed_at)}  {step.name}: {step.state.replace('_', ' ')}{tries}{note}")
+        state = _awaiting(step) or step.state.replace("_", " ")
+        click.echo(f"  {_time(step.changed_at)}  {step.name}: {state}{tries}{note}")
+
+
+def _awaiting(step: pb.SagaRunStep) -> str:
+    """Returns what a step waits for, and until when; empty for a step that does not wait."""
+    if not step.HasField("until"):
+        return ""
+    return f"waits {f'for {step.message} {step.key} ' if step.message else ''}until {_time(step.until)}"
 
 
 def _time(at: Any) -> str:

@@ -31,6 +31,8 @@ class KafkaBroker:
     begins with the new topic's first event.
     """
 
+    system = "kafka"
+
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._admin = KafkaAdmin(settings)
@@ -79,6 +81,10 @@ class KafkaBroker:
                     tries += 1
                     _log.error("a consumer joins its group anew", topic=topic, group=group, error=error.args[0].str())
                 await asyncio.sleep(_REJOIN.delay(tries, random))
+
+    @property
+    def backlog_means(self) -> str:
+        return "Kafka: what the group has not committed"
 
     async def backlog(self, topic: str, group: str) -> int:
         """Returns how many events the group has still to handle, those in hand included."""

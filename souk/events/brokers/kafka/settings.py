@@ -69,6 +69,9 @@ class KafkaSettings:
             "client.id": "souk",
             "security.protocol": ("SASL_" if self.user else "") + ("SSL" if self.tls else "PLAINTEXT"),
             "enable.metrics.push": False,
+            # A client that connects to a broker only when it needs one may find none again, until its end, after the
+            # broker was away from the cluster for a while: consumers then got nothing, without an error.
+            "enable.sparse.connections": False,
             "reconnect.backoff.ms": 50,
             "reconnect.backoff.max.ms": 1_000,
             "socket.timeout.ms": 10_000,

@@ -23,6 +23,10 @@ class LoopWorker:
 
     async def call(self, function: Callable[[], _T]) -> _T:
         """Runs a function after those that were called before; it also runs to its end if the caller is cancelled."""
+        return await self.begin(function)
+
+    def begin(self, function: Callable[[], _T]) -> "asyncio.Future[_T]":
+        """Runs a function after those that were called before, and returns what will be its result."""
         answer: asyncio.Future[_T] = self._loop.create_future()
 
         def run() -> None:
@@ -34,7 +38,7 @@ class LoopWorker:
                 self._on_loop(_succeed, answer, result)
 
         self._calls.put(run)
-        return await answer
+        return answer
 
     def end(self) -> None:
         """Ends the thread after what was called."""

@@ -26,6 +26,8 @@ class RabbitBroker:
     from it, and by publishing. The events in a deleted queue are lost.
     """
 
+    system = "rabbitmq"
+
     def __init__(self, settings: RabbitSettings) -> None:
         self._settings = settings
         self._publisher = RabbitPublisher(settings)
@@ -78,6 +80,10 @@ class RabbitBroker:
             await consumer.run()
         finally:
             running.discard(consumer)
+
+    @property
+    def backlog_means(self) -> str:
+        return "RabbitMQ: what is ready in its queues, without what consumers of other processes have in hand"
 
     async def backlog(self, topic: str, group: str) -> int:
         """Returns how many events the group has still to handle.

@@ -1,8 +1,10 @@
 """A consumer of a group while it has one connection: its partitions, and how long it may be sure of them."""
 
 import asyncio
+from collections.abc import Coroutine
 from itertools import count
 from time import monotonic
+from typing import Any
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
@@ -27,6 +29,7 @@ class Session:
         self._sure_until = float("-inf")
         self.began = False
         self._any_handled = asyncio.Event()
+        self._under_way: set[asyncio.Task[None]] = set()
         self._partitions = [
             Partition(number, queue_of(topic, group, number), lanes, self._any_handled.set)
             for number in range(PARTITIONS)
@@ -70,7 +73,7 @@ class Session:
         try:
             if not self._link.is_lost:
                 async with asyncio.timeout(_LEAVE):
-                    await self._acknowledge()
+                    await asyncio.gather(*self._under_way, self._acknowledge())
         except (BrokerUnavailable, TimeoutError):
             _log.debug("the broker was lost before all was acknowledged", group=self._group)
         finally:
@@ -101,14 +104,24 @@ class Session:
         """Gives partitions to the others when it has more than its share; it waits behind them for these."""
         fair = -(-PARTITIONS // members)
         for partition in [one for one in self._partitions if one.active][fair:]:
-            await partition.end(self._link)
+            await self._to_the_end(partition.end(self._link))
             await partition.begin(self._link)
 
     async def _acknowledge_for_ever(self) -> None:
         while True:
             await self._any_handled.wait()
             self._any_handled.clear()
-            await self._acknowledge()
+            await self._to_the_end(self._acknowledge())
+
+    async def _to_the_end(self, telling: Coroutine[Any, Any, None]) -> None:
+        """Tells the broker something that `leave` waits for if this is cancelled meanwhile.
+
+        What is being acknowledged is in no list any more, so that nobody else would acknowledge it.
+        """
+        task = asyncio.create_task(telling)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        await asyncio.shield(task)
 
     async def _acknowledge(self) -> None:
         for partition in self._partitions:

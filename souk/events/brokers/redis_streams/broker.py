@@ -66,6 +66,8 @@ def open_broker(url: str) -> "RedisStreams":
 class RedisStreams:
     """The broker port on the streams of a Redis or Valkey server."""
 
+    system = "redis"
+
     def __init__(self, url: str, retention: float = RETENTION, lease: float = LEASE) -> None:
         self._url = url
         self._retention, self._lease = retention, lease
@@ -148,6 +150,10 @@ class RedisStreams:
             with suppress(*UNREACHABLE):
                 await waits.aclose()
                 await commands.aclose()
+
+    @property
+    def backlog_means(self) -> str:
+        return "Redis Streams: what was not delivered yet or not acknowledged"
 
     async def backlog(self, topic: str, group: str) -> int:
         """Returns the entries that were not delivered yet or not acknowledged, over the streams that the topic has."""

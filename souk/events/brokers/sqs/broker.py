@@ -27,6 +27,8 @@ class SqsBroker:
     it, and by publishing. The events in a deleted queue, or in one that is purged, are lost.
     """
 
+    system = "aws_sqs"
+
     def __init__(self, settings: SqsSettings) -> None:
         self._settings = settings
         self._link = SqsLink(settings)
@@ -72,6 +74,10 @@ class SqsBroker:
     async def consume(self, topic: str, group: str, handle: Handle, types: Collection[str] = ()) -> None:
         """Hands the group's events to `handle` until it is cancelled; see the port."""
         await SqsConsumer(self._link, self._topology, topic, group, handle, types).run()
+
+    @property
+    def backlog_means(self) -> str:
+        return "SQS: about what is in its queue; at AWS up to a minute old"
 
     async def backlog(self, topic: str, group: str) -> int:
         """Returns how many events the group has still to handle. At AWS it may be a minute old."""

@@ -3,6 +3,8 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,8 @@ from souk.gateway.limits.shared.share_counts import ShareCounts
 from souk.gateway.limits.store import Wanted
 from souk.kernel.clock import Clock
 from souk.telemetry.logs import logger
+from souk.telemetry.tracing.leaves import LeafSpan, leaves_of_redis
+from souk.telemetry.tracing.tracer import Tracer
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis  # an optional extra
@@ -20,6 +24,7 @@ LEFT_ALONE = 1.0
 """Seconds between two attempts to reach a Redis that is unavailable, during which no request waits for it."""
 _TOGETHER = 128
 """The most questions that are asked together: the server does nothing else meanwhile."""
+_COMMAND = "EVALSHA"
 
 _log = logger("limits")
 
@@ -27,26 +32,31 @@ _log = logger("limits")
 @dataclass(eq=False, slots=True)
 class Question:
     """A question for `count` requests of each key. `heed` is told the answer: how many were taken, and for each key how
-    far ahead its time lies; `done` says then whether there was one."""
+    far ahead its time lies; `done` says then whether there was one. `traceparent` is that of the request that waits
+    for it first; empty if none does."""
 
     count: int
     wanted: Sequence[Wanted]
     heed: Callable[[int, Sequence[int]], None]
+    traceparent: str = ""
     done: "asyncio.Future[bool]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class Questions:
     """Asks questions in their order, in a task of its own, so that one goes on when the request behind it has gone.
 
-    `counts.away` says whether Redis is unavailable: it fails, or takes longer than `patience` seconds. `close` ends the
-    task.
+    `counts.away` says whether Redis is unavailable: it fails, or takes longer than `patience` seconds. `tracer` records
+    each question in the trace of its request. `close` ends the task.
     """
 
-    def __init__(self, redis: "Redis", clock: Clock, counts: ShareCounts, patience: float) -> None:
+    def __init__(
+        self, redis: "Redis", clock: Clock, counts: ShareCounts, patience: float, tracer: Tracer | None
+    ) -> None:
         from redis.exceptions import RedisError  # here, because it is an optional extra
 
         self._errors = (RedisError, OSError, TimeoutError)
         self._script = redis.register_script(TAKE)
+        self._leaves = leaves_of_redis(tracer, redis)
         self._clock, self._counts, self._patience = clock, counts, patience
         self._waiting: deque[Question] = deque()
         self._asking: asyncio.Task[None] | None = None
@@ -60,7 +70,7 @@ class Questions:
             return
         self._waiting.append(question)
         if self._asking is None or self._asking.done():
-            self._asking = asyncio.get_running_loop().create_task(self._ask_all())
+            self._asking = asyncio.get_running_loop().create_task(self._ask_all(), context=Context())
 
     async def answered(self, question: "asyncio.Future[bool]") -> bool:
         """Waits until a question is done, but not longer than `patience`; returns whether it is answered."""
@@ -124,7 +134,8 @@ class Questions:
         self._counts.round_trips += 1
         sent = self._clock.monotonic()
         try:
-            answers: Sequence[int] = await self._script(keys, arguments)
+            with self._recorded(questions):
+                answers: Sequence[int] = await self._script(keys, arguments)
         except self._errors as error:
             self.lost(type(error).__name__)
             return None
@@ -132,6 +143,18 @@ class Questions:
             self._counts.away = False
             _log.warning("Redis is back: gateways share their rate limits again")
         return answers
+
+    def _recorded(self, questions: Sequence[Question]) -> ExitStack:
+        """Gives the block of one exchange: a leaf in the trace of each request that asks."""
+        block = ExitStack()
+        if self._leaves is not None:
+            for one in questions:
+                if one.traceparent:
+                    leaf = block.enter_context(LeafSpan(self._leaves, _COMMAND, one.traceparent, None))
+                    leaf.attributes = {"souk.limits": [policy.name for policy, _ in one.wanted]}
+                    if len(questions) > 1:
+                        leaf.attributes["db.operation.batch.size"] = len(questions)
+        return block
 
 
 def microseconds(clock: Clock) -> int:

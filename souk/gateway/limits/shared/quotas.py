@@ -15,6 +15,8 @@ from souk.gateway.limits.shared.share_counts import ShareCounts
 from souk.gateway.limits.shared.shares import Shares
 from souk.gateway.limits.store import Quota, Wanted
 from souk.kernel.clock import Clock
+from souk.kernel.context import current
+from souk.telemetry.tracing.tracer import Tracer
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis  # an optional extra
@@ -30,16 +32,16 @@ class SharedQuotas:
     """A store in Redis. A request waits for it only if this gateway holds no share of one of its keys.
 
     There is one question at a time about a key, and it brings enough for all requests that wait. `patience` is how many
-    seconds a request waits at most. `close` ends all questions.
+    seconds a request waits at most. `tracer` records the questions that requests wait for. `close` ends all questions.
     """
 
-    def __init__(self, redis: "Redis", clock: Clock, patience: float = PATIENCE) -> None:
+    def __init__(self, redis: "Redis", clock: Clock, patience: float = PATIENCE, tracer: Tracer | None = None) -> None:
         self.counts = ShareCounts()
         self._clock, self._shares = clock, Shares()
-        self._questions = Questions(redis, clock, self.counts, patience)
+        self._questions = Questions(redis, clock, self.counts, patience, tracer)
         self._alone = MemoryQuotas(clock)
 
-    def take(self, wanted: Sequence[Wanted]) -> Sequence[Quota] | Awaitable[Sequence[Quota]]:
+    def take(self, wanted: Sequence[Wanted]) -> list[Quota] | Awaitable[list[Quota]]:
         """Counts one request against all of the limits, or none. Raises Problem 503 for a policy that is closed."""
         now = microseconds(self._clock)
         shares = [self._shares.of(policy, key, now) for policy, key in wanted]
@@ -62,7 +64,7 @@ class SharedQuotas:
         """Ends the questions that are under way."""
         await self._questions.close()
 
-    def _here(self, wanted: Sequence[Wanted], shares: Sequence[LocalShare], now: int) -> Sequence[Quota] | None:
+    def _here(self, wanted: Sequence[Wanted], shares: Sequence[LocalShare], now: int) -> list[Quota] | None:
         """Decides by what this gateway holds; None if Redis has to be asked."""
         lacking = [not share.has(now) for share in shares]
         if True not in lacking:
@@ -75,7 +77,7 @@ class SharedQuotas:
         rows = zip(wanted, shares, refusing, strict=True)
         return [_refused(policy, share, now) if no else _allowed(policy, share, now) for (policy, _), share, no in rows]
 
-    async def _there(self, wanted: Sequence[Wanted], shares: Sequence[LocalShare]) -> Sequence[Quota]:
+    async def _there(self, wanted: Sequence[Wanted], shares: Sequence[LocalShare]) -> list[Quota]:
         for share in shares:
             share.waiting += 1
         try:
@@ -96,7 +98,8 @@ class SharedQuotas:
         """Asks for what the shares lack."""
         lacking = [one for one in zip(wanted, shares, strict=True) if not one[1].has(now) and one[1].flight is None]
         count = min((share.want for _, share in lacking), default=0)
-        question = Question(count, [one for one, _ in lacking], partial(self._heed, lacking, now))
+        heed = partial(self._heed, lacking, now)
+        question = Question(count, [one for one, _ in lacking], heed, current().traceparent)
         for _, share in lacking:
             share.flight = question.done
             question.done.add_done_callback(share.landed)
@@ -129,7 +132,7 @@ class SharedQuotas:
         if left and not self.counts.away:
             self._questions.ask(Question(-left, [one], _no_matter))
 
-    def _without(self, wanted: Sequence[Wanted]) -> Sequence[Quota]:
+    def _without(self, wanted: Sequence[Wanted]) -> list[Quota]:
         for policy, _ in wanted:
             self.counts.without[f"{policy.name} {policy.when_away}"] += 1
         if any(policy.when_away is WhenAway.CLOSED for policy, _ in wanted):

@@ -17,38 +17,58 @@ import h2.settings
 
 from souk.gateway.http.answers import Headers
 from souk.gateway.proxy.faults import FaultKind, UpstreamFault
+from souk.gateway.proxy.http2.answer_fields import sound, status_of
 from souk.gateway.proxy.http2.stream import UpstreamStream
-from souk.http1.framing import fields_fault
+from souk.gateway.proxy.settings import UpstreamSettings
+from souk.http2.budget import FrameBudget
 from souk.http2.frames import LastingH2Connection
 
 MOST_STREAMS = 256
 """Requests that share a connection at most, if the upstream takes so many."""
-_MOST_HEAD = 64 * 1024
+_SWITCHING = 101
 _FULL_WINDOWS = 16
 """How many streams may fill their windows at once before the connection's own window is full."""
+_BURST, _EACH_SECOND = 1_000, 1_000
+"""Frames without use that an upstream may send at once, and that it may send in a second."""
+_MOST_UNREAD = 100
+"""Frames without use that an upstream may send while it reads nothing."""
+_WINDOWS = 10
+"""How often an upstream may make room for each part of a body that it is sent."""
+_CHEAP = (
+    h2.events.AlternativeServiceAvailable,
+    h2.events.PingAckReceived,
+    h2.events.PingReceived,
+    h2.events.PriorityUpdated,
+    h2.events.RemoteSettingsChanged,
+    h2.events.StreamReset,
+    h2.events.UnknownFrameReceived,
+    h2.events.WindowUpdated,
+)
 _NOT_DONE = frozenset({h2.errors.ErrorCodes.REFUSED_STREAM, h2.errors.ErrorCodes.HTTP_1_1_REQUIRED})
 
 
 class Http2UpstreamConnection(asyncio.Protocol):
     """One connection. `used` says whether it has carried a request; `since` is when its last request ended."""
 
-    def __init__(self, read_ahead: int, gone: Callable[["Http2UpstreamConnection"], None]) -> None:
-        self._gone, self._read_ahead = gone, read_ahead
+    def __init__(self, settings: UpstreamSettings, gone: Callable[["Http2UpstreamConnection"], None]) -> None:
+        self._gone, self._read_ahead = gone, settings.read_ahead
         config = h2.config.H2Configuration(client_side=True, header_encoding=None)
         self._h2 = LastingH2Connection(config)
         self._h2.local_settings = h2.settings.Settings(
             client=True,
             initial_values={
                 h2.settings.SettingCodes.ENABLE_PUSH: 0,
-                h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: read_ahead,
-                h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: _MOST_HEAD,
+                h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: settings.read_ahead,
+                h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: settings.max_head,
             },
         )
-        self._h2.decoder.max_header_list_size = _MOST_HEAD
+        self._h2.decoder.max_header_list_size = settings.max_head
         self._streams: dict[int, UpstreamStream] = {}
         self._writable = asyncio.Event()
         self._writable.set()
         self._leaving = self._closed = False
+        self._budget = FrameBudget(asyncio.get_running_loop().time(), _BURST, _EACH_SECOND)
+        self._unread = 0
         self.greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.used = False
         self.since = 0.0
@@ -76,6 +96,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
         self._writable.clear()
 
     def resume_writing(self) -> None:
+        self._unread = 0
         self._writable.set()
 
     def data_received(self, data: bytes) -> None:
@@ -85,10 +106,15 @@ class Http2UpstreamConnection(asyncio.Protocol):
         except h2.exceptions.ProtocolError as error:
             self._flush()  # h2 has written why
             self._break_off(f"the upstream broke the rules of HTTP/2: {str(error)[:200]}")
+        except UpstreamFault as fault:
+            self._h2.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
+            self._flush()
+            self._break_off(str(fault))
         else:
             self._flush()
 
     def _handle(self, event: h2.events.Event) -> None:
+        self._spend(event)
         stream = self._streams.get(getattr(event, "stream_id", None) or 0)
         if isinstance(event, h2.events.RemoteSettingsChanged):
             if not self.greeted.done():
@@ -113,6 +139,17 @@ class Http2UpstreamConnection(asyncio.Protocol):
             except UpstreamFault as fault:
                 stream.fail(fault)  # and no other one
 
+    def _spend(self, event: h2.events.Event) -> None:
+        """Counts what costs the upstream little. Raises UpstreamFault when it does not end, or when the upstream makes
+        this side answer and reads none of the answers."""
+        empty = isinstance(event, h2.events.DataReceived) and not (event.data or event.stream_ended)
+        if not (empty or isinstance(event, _CHEAP)):
+            return
+        if not self._writable.is_set():
+            self._unread += 1
+        if self._unread > _MOST_UNREAD or not self._budget.spend(asyncio.get_running_loop().time()):
+            raise UpstreamFault(FaultKind.BROKEN, "the upstream sends frames without use, and does not stop")
+
     def _widen(self) -> None:
         for waiting in self._streams.values():
             waiting.widen()
@@ -121,7 +158,8 @@ class Http2UpstreamConnection(asyncio.Protocol):
         """Takes no more requests; the upstream has not looked at those after `last` (RFC 9113, 6.8)."""
         self._leaving = True
         for stream in [one for one in self._streams.values() if one.number > last]:
-            stream.fail(UpstreamFault(FaultKind.UNPROCESSED, "the upstream takes no more requests on this connection"))
+            kind = FaultKind.BROKEN if stream.began else FaultKind.UNPROCESSED
+            stream.fail(UpstreamFault(kind, "the upstream takes no more requests on this connection"))
         self._close_when_idle()
 
     def _break_off(self, why: str) -> None:
@@ -187,6 +225,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
 
     def send_part(self, stream: int, octets: bytes, *, last: bool) -> None:
         """Sends a part of a body."""
+        self._budget.earn(_WINDOWS)
         self._h2.send_data(stream, octets, end_stream=last)
         self._flush()
 
@@ -219,30 +258,16 @@ class Http2UpstreamConnection(asyncio.Protocol):
 def _pass_on(event: h2.events.Event, stream: UpstreamStream) -> None:
     """Hands a stream what came for it."""
     if isinstance(event, h2.events.InformationalResponseReceived):
-        stream.interim(_status(event.headers))
+        if (status := status_of(event.headers)) == _SWITCHING:
+            raise UpstreamFault(FaultKind.BROKEN, "another protocol that nobody has asked for")
+        stream.interim(status)
     elif isinstance(event, h2.events.ResponseReceived):
-        stream.answered(_status(event.headers), _sound(event.headers))
+        stream.answered(status_of(event.headers), sound(event.headers))
     elif isinstance(event, h2.events.TrailersReceived):
-        stream.trailers += _sound(event.headers)
+        stream.trailers += sound(event.headers)
     elif isinstance(event, h2.events.StreamEnded):
         stream.end()
     elif isinstance(event, h2.events.StreamReset):
         undone = event.error_code in _NOT_DONE and not stream.began
         kind = FaultKind.UNPROCESSED if undone else FaultKind.BROKEN
         stream.fail(UpstreamFault(kind, f"the upstream has reset the stream: {event.error_code!r}"))
-
-
-def _status(headers: object) -> int:
-    for name, value in cast("Headers", headers):
-        if name == b":status" and len(value) == 3 and value.isdigit():
-            return int(value)
-    raise UpstreamFault(FaultKind.BROKEN, "an answer has no status")
-
-
-def _sound(headers: object) -> Headers:
-    """Returns the fields that are no pseudo-fields. Raises UpstreamFault for what no message of HTTP/1.1 could carry: a
-    client might read it as the end of the head."""
-    fields = [(bytes(name), bytes(value)) for name, value in cast("Headers", headers) if not name.startswith(b":")]
-    if (found := fields_fault(fields)) is not None:
-        raise UpstreamFault(FaultKind.BROKEN, f"in an answer, {found[1]}")
-    return fields

@@ -13,17 +13,18 @@ from souk.gateway.proxy.http2.connection import Http2UpstreamConnection
 from souk.gateway.proxy.http2.stream import UpstreamStream
 from souk.gateway.proxy.request_body import OutgoingBody
 from souk.gateway.proxy.settings import UpstreamSettings
-from souk.gateway.proxy.streamed_body import AnswerBody
+from souk.gateway.proxy.streamed_body import AnswerBody, check_announced, check_size
 
 _GRPC = b"application/grpc"
 _OF_TRAILERS = (b"grpc-status", b"grpc-message", b"grpc-status-details-bin")
 
 
 class Http2Exchange:
-    """A request and its answer on a stream of its own. `ended` is called once, with whether the instance failed."""
+    """A request and its answer on a stream of its own. `ended` is called once, with whether the instance failed
+    and the status of its answer, 0 without one."""
 
     def __init__(
-        self, connection: Http2UpstreamConnection, settings: UpstreamSettings, ended: Callable[[bool | None], None]
+        self, connection: Http2UpstreamConnection, settings: UpstreamSettings, ended: Callable[[bool | None, int], None]
     ) -> None:
         self._connection, self._settings, self._ended = connection, settings, ended
         self._stream: UpstreamStream | None = None
@@ -33,7 +34,7 @@ class Http2Exchange:
     async def head(self, request: Request, fields: Headers, body: OutgoingBody, timeout: float | None) -> None:
         """Sends the request and waits for the head of the answer. Raises UpstreamFault, Problem and ClientGone."""
         stream = self._stream = self._connection.begin(fields, last=body.octets == b"")
-        self._bodiless = request.method == "HEAD"
+        self._bodiless = stream.bodiless = request.method == "HEAD"
         self._takes_trailers = request.takes_trailers and not self._bodiless
         late = None
         if timeout is not None:
@@ -91,8 +92,16 @@ class Http2Exchange:
         except TimeoutError:
             raise UpstreamFault(FaultKind.LATE, "the upstream does not read the body") from None
 
+    @property
+    def headers(self) -> Headers:
+        """The headers of the answer as they came."""
+        return [] if self._stream is None else self._stream.headers
+
     def answer(self, late_at: float | None) -> Answer:
-        """Makes the answer, of which the head has come; whole if its body has come, too, and no trailers."""
+        """Makes the answer, of which the head has come; whole if its body has come, too, and no trailers.
+
+        Raises UpstreamFault for an answer that is too large.
+        """
         stream = self._stream
         assert stream is not None, "the head comes first"
         headers = answered(stream.headers, whole=stream.complete and not self._bodiless)
@@ -101,9 +110,12 @@ class Http2Exchange:
             stream.trailers += trailers
         if stream.complete and not (stream.trailers or self._bodiless):
             body = stream.rest()
+            check_size(len(body), self._settings.max_answer)
             self.close(failed=False)
             return HttpAnswer(stream.status, headers, body)
-        parts = AnswerBody(stream, self.end, self._settings.idle, late_at)
+        if not self._bodiless:
+            check_announced(stream.status, headers, self._settings.max_answer)
+        parts = AnswerBody(stream, self.end, self._settings, late_at)
         if not self._takes_trailers:
             return StreamedAnswer(stream.status, headers, parts)
         trailers = []
@@ -120,11 +132,13 @@ class Http2Exchange:
         self._over = True
         if self._sending is not None and not self._sending.done():
             self._sending.cancel()
+        status = 0
         if self._stream is not None:
+            status = self._stream.status
             if failed is False:
-                failed = self._stream.status in FAILING
+                failed = status in FAILING
             self._stream.close()
-        self._ended(failed)
+        self._ended(failed, status)
 
 
 class _TrailedBody(AsyncGenerator[bytes, None]):

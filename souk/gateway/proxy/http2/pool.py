@@ -68,7 +68,7 @@ class Http2Pool:
         loop, address = asyncio.get_running_loop(), self.address
 
         def protocol() -> Http2UpstreamConnection:
-            return Http2UpstreamConnection(self._settings.read_ahead, self._open.discard)
+            return Http2UpstreamConnection(self._settings, self._open.discard)
 
         if address.socket:
             return (await loop.create_unix_connection(protocol, address.socket))[1]

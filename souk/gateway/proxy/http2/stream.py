@@ -9,6 +9,9 @@ from souk.gateway.http.answers import Headers
 from souk.gateway.proxy.faults import FaultKind, UpstreamFault
 
 _MOST_INTERIM = 64
+_BODILESS = (204, 304)
+_SMALL, _JOINED = 512, 16 * 1024
+"""Octets of a part that is joined to the one before it, and of that one at most."""
 
 
 class FrameWriter(Protocol):
@@ -38,7 +41,8 @@ class FrameWriter(Protocol):
 class UpstreamStream:
     """A stream. `status` is 0 until the head of the final answer has come; `trailers` are complete at its end.
 
-    `began` says whether anything of an answer has come, and `sent` whether the request is sent in full.
+    `began` says whether anything of an answer has come, and `sent` whether the request is sent in full. To a
+    `bodiless` request the answer has the length of a body, and no body.
     """
 
     def __init__(self, number: int, writer: FrameWriter) -> None:
@@ -46,9 +50,10 @@ class UpstreamStream:
         self.status = 0
         self.headers: Headers = []
         self.trailers: Headers = []
-        self.began = self.complete = self.sent = self.continued = False
-        self._interim = 0
-        self._parts: deque[tuple[bytes, int]] = deque()
+        self.began = self.complete = self.sent = self.continued = self.bodiless = False
+        self._interim = self._octets = 0
+        self._length: int | None = None
+        self._parts: deque[tuple[bytes | bytearray, int]] = deque()
         self._fault: UpstreamFault | None = None
         self._waiting: asyncio.Future[None] | None = None
         self._widened = asyncio.Event()
@@ -64,17 +69,33 @@ class UpstreamStream:
         self._wake()
 
     def answered(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Takes the head of the final answer."""
-        self.began, self.status, self.headers = True, status, list(headers)
+        """Takes the head of the final answer, unless what came before it was not sound."""
+        self.began = True
+        if self._fault is None:
+            self.status, self.headers = status, list(headers)
+            if not (self.bodiless or status in _BODILESS):
+                self._length = next((int(value) for name, value in self.headers if name == b"content-length"), None)
         self._wake()
 
     def feed(self, octets: bytes, size: int) -> None:
         """Takes a part of the body; `size` is what it took of the window."""
-        self._parts.append((octets, size))
+        if not size:
+            return
+        self._octets += len(octets)
+        if self._parts and len(octets) < _SMALL and len(self._parts[-1][0]) < _JOINED:
+            # Each part that waits costs more than a few octets do: a window full of single ones would fill the memory.
+            before, taken = self._parts.pop()
+            joined = before if isinstance(before, bytearray) else bytearray(before)
+            joined += octets
+            self._parts.append((joined, taken + size))
+        else:
+            self._parts.append((octets, size))
         self._wake()
 
     def end(self) -> None:
         """Notes that the answer is whole, unless it was not sound."""
+        if self._length is not None and self._length != self._octets:
+            self.fail(UpstreamFault(FaultKind.BROKEN, "the body has not the length that its head says"))
         self.complete = self._fault is None
         self._wake()
         self._widened.set()
@@ -108,6 +129,8 @@ class UpstreamStream:
         """Waits for the head of the final answer. Raises UpstreamFault."""
         while not self.status:
             await self.changed()
+        if self._fault is not None and not self._parts:
+            raise self._fault
 
     @property
     def ready(self) -> bool:
@@ -121,7 +144,7 @@ class UpstreamStream:
                 octets, size = self._parts.popleft()
                 self._writer.acknowledge(self.number, size)
                 if octets:
-                    return octets
+                    return bytes(octets)
             if self.complete:
                 return b""
             await self.changed()

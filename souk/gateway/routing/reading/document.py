@@ -15,7 +15,7 @@ import yaml
 from souk.gateway.routing.model import Finding, HttpRoute, Match, RoutesFile, RoutesFileRefused, Rule
 from souk.gateway.routing.reading.limits import read_limits
 from souk.gateway.routing.reading.matches import read_hostname, read_path
-from souk.gateway.routing.reading.nodes import NodeReader, TooManyNodes
+from souk.gateway.routing.reading.nodes import NodeReader
 from souk.gateway.routing.reading.rules import RuleReader
 from souk.gateway.routing.reading.upstreams import UpstreamReader
 
@@ -44,17 +44,8 @@ def parse(text: str, path: str = "routes.yaml") -> RoutesFile:
     """Reads the text of a file, which messages name by `path`. Raises RoutesFileRefused with all that is wrong."""
     reader = NodeReader()
     found: RoutesFile | None = None
-    try:
+    with reader.composing():
         found = _Document(reader).read(path, list(yaml.compose_all(text, Loader=yaml.SafeLoader)))
-    except TooManyNodes:
-        pass
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        reader.findings.append(Finding(*where, f"is not YAML: {error.problem or error.context}"))
-    except (yaml.YAMLError, RecursionError) as error:
-        what = "it is nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
-        reader.findings.append(Finding(1, 1, f"is not YAML: {what}"))
     if reader.findings or found is None:
         raise RoutesFileRefused(path, reader.findings)
     return found

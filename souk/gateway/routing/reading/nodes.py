@@ -6,6 +6,7 @@ that YAML 1.1 makes booleans (`on`, `no`) stay words.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 import yaml
@@ -28,6 +29,22 @@ class NodeReader:
     def __init__(self) -> None:
         self.findings: list[Finding] = []
         self._visited = 0
+
+    @contextmanager
+    def composing(self) -> Iterator[None]:
+        """Keeps what is wrong with a whole text that is composed and read inside the block: it is not YAML, or too
+        large."""
+        try:
+            yield
+        except TooManyNodes:
+            pass  # it is among the findings
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            where = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+            self.findings.append(Finding(*where, f"is not YAML: {error.problem or error.context}"))
+        except (yaml.YAMLError, RecursionError) as error:
+            what = "it is nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
+            self.findings.append(Finding(1, 1, f"is not YAML: {what}"))
 
     def wrong(self, node: yaml.Node, text: str) -> None:
         """Keeps that this node is wrong."""

@@ -9,9 +9,11 @@ import yaml
 
 from souk.gateway.routing.model import UpstreamSpec
 from souk.gateway.routing.reading.nodes import NodeReader
+from souk.gateway.routing.reading.upstream_limits import LIMITS, read_upstream_limits
 from souk.kernel.suggest import meant
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+FIELDS = ("urls", "service", "protocol", *LIMITS)
 SCHEMES = ("http", "https")
 PROTOCOLS: Mapping[str, bool] = MappingProxyType({"http1": False, "h2": True})
 """Whether it is HTTP/2, by the name of a protocol."""
@@ -41,12 +43,13 @@ class UpstreamReader:
             return UpstreamSpec(name, (self._url(node),), line=line)
         if isinstance(node, yaml.SequenceNode):
             return UpstreamSpec(name, self._urls(node, name), line=line)
-        given = reader.fields(node, f"the upstream {name!r}", ("urls", "service", "protocol"))
+        given = reader.fields(node, f"the upstream {name!r}", FIELDS)
         if isinstance(node, yaml.MappingNode) and ("urls" in given) == ("service" in given):
             reader.wrong(node, f"the upstream {name!r} needs either urls or service")
         urls = self._urls(given["urls"], name) if "urls" in given else ()
         service = reader.text(given["service"], "service") if "service" in given else ""
-        return UpstreamSpec(name, urls, service, line, http2=self._http2(given))
+        limits = read_upstream_limits(reader, given)
+        return UpstreamSpec(name, urls, service, line, http2=self._http2(given), limits=limits)
 
     def _http2(self, given: dict[str, yaml.Node]) -> bool:
         if "protocol" not in given:

@@ -99,11 +99,8 @@ class WebProtocol(HttpToolsProtocol):
         return b""
 
     def _hand_over(self, data: bytes) -> None:
-        common: dict[str, Any] = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "scheme": self.scheme,
-        }
+        asgi = {"version": "3.0", "spec_version": "2.3"}
+        common: dict[str, Any] = {"type": "http", "asgi": asgi, "scheme": self.scheme}
         common |= {"extensions": self._certificate, "root_path": self.root_path}
         common |= {"client": self.client, "server": self.server}
         self._taken = False  # the other protocol forgets it

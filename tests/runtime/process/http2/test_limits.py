@@ -6,9 +6,11 @@ from typing import Any
 
 import h2.errors
 import h2.events
+import h2.settings
 import pytest
 from hyperframe.frame import GoAwayFrame, PingFrame, RstStreamFrame, SettingsFrame
 
+from souk.http2.frames import MOST_TABLE
 from souk.runtime.process.http.http2.budget import MOST_STREAMS
 from souk.runtime.process.http.limits import HttpLimits
 from tests.runtime.process.http2.peer import PATIENCE, Http2Peer, head, http2, reply, serves, whole
@@ -154,3 +156,16 @@ async def test_who_says_goodbye_still_gets_the_answers() -> None:
         goes_on.set()
         assert b"late" in await asyncio.wait_for(peer.reader.read(), PATIENCE)
         assert stream == 1
+
+
+async def test_the_table_of_fields_that_are_sent_stays_small() -> None:
+    """The client allows one of 2 GiB, and each answer has fields of its own."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await reply(send)
+
+    async with serves(application) as port, http2(port) as peer:
+        peer.h2.update_settings({h2.settings.SettingCodes.HEADER_TABLE_SIZE: 2**31 - 1})
+        for _ in range(3):
+            await peer.until(h2.events.StreamEnded, await peer.ask(head()))
+        assert peer.h2.decoder.header_table.maxsize <= MOST_TABLE

@@ -17,10 +17,11 @@ import h2.settings
 from hyperframe.frame import GoAwayFrame
 
 from souk.gateway.http.problem import Problem
+from souk.http2.budget import FrameBudget
 from souk.http2.frames import LastingH2Connection
 from souk.runtime.process.http.connections import HttpServerState
 from souk.runtime.process.http.gathering import Gathering
-from souk.runtime.process.http.http2.budget import MOST_STREAMS, WINDOW, FrameBudget
+from souk.runtime.process.http.http2.budget import MOST_STREAMS, WINDOW
 from souk.runtime.process.http.http2.request_head import refusing, scope_of
 from souk.runtime.process.http.http2.stream import Http2Stream
 from souk.runtime.process.http.limits import MOST_HEAD

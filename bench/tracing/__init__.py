@@ -1,0 +1,1 @@
+"""What traces cost: orders without them, with one in a hundred, and with all of them."""

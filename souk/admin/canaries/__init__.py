@@ -1,0 +1,1 @@
+"""How operators ask about canaries, and how what they get is written."""

@@ -1,0 +1,1 @@
+"""What is checked of a running system: that what must be equal is."""

@@ -1,0 +1,1 @@
+"""`souk mesh`: who may call whom, and the mesh's policy."""

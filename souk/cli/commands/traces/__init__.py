@@ -1,0 +1,1 @@
+"""`souk traces`: what the console has gathered, on the command line."""

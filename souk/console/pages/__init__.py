@@ -1,0 +1,1 @@
+"""The platform's pages of the console: a file for each."""

@@ -1,0 +1,1 @@
+"""The pages of what was gathered: traces, one trace, two compared, calls and metrics."""

@@ -1,0 +1,1 @@
+"""Whether a version is worse than the baseline beside it: rules, evidence, and what follows."""

@@ -1,0 +1,1 @@
+"""A policy, and who may call whom, as resources of other meshes."""

@@ -1,0 +1,1 @@
+"""Linkerd: routes with annotations, Servers, AuthorizationPolicies, MeshTLSAuthentications."""

@@ -1,0 +1,1 @@
+"""What operators do with the control plane of a running fleet: the servicer, its client, and its metrics."""

@@ -1,0 +1,1 @@
+"""Log records by OpenTelemetry's log data model, exported by OTLP."""
