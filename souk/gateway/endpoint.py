@@ -57,4 +57,4 @@ class Pipeline:
         deadline = self.clock.monotonic() + method.policy.timeout
         key, one_try = transcoder.key_of(message), request.method == "POST"
         state = request.tracestate
-        return message, CallContext(deadline, caller, request.traceparent, key, one_try, state)
+        return message, CallContext(deadline, caller, request.traceparent, key, one_try, state, request.releases)

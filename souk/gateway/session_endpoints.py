@@ -136,7 +136,7 @@ class SessionEndpoints:
     async def _call(self, method: Method, message: Message, request: Request, caller: Caller) -> Message:
         deadline = self.login.clock.monotonic() + method.policy.timeout
         caller = replace(caller, address=request.client)
-        context = CallContext(deadline, caller, request.traceparent, one_try=True)
+        context = CallContext(deadline, caller, request.traceparent, one_try=True, releases=request.releases)
         reply, _ = await self.login.backend.call(method, message, context)
         return reply
 

@@ -48,7 +48,8 @@ class CallContext:
     what other systems have said of the trace (W3C Trace Context), and goes on as it came.
 
     `releases` are the versions of services that have answered the request so far, by service; an empty one is the
-    baseline. All contexts of a request share them, and calls add to them (`note_release`).
+    baseline. All contexts of a request share them, and calls add to them (`note_release`). The mark of a tester, which
+    leads to the version of a canary, is among them under the name of its header.
     """
 
     deadline: float | None = None

@@ -20,7 +20,10 @@ TRACEPARENT = "traceparent"
 TRACESTATE = "tracestate"
 RELEASE = "souk-release"
 """The key of the releases that a request has met so far, as `service=version` with commas in between; an empty version
-is the baseline."""
+is the baseline. A tester's request also has the mark of TESTER there, as `x-tester=mark`."""
+TESTER = "x-tester"
+"""The header by which a client of the gateway says that it is a tester. Its mark goes on with all that follows from the
+request, sagas among it, so that each service with a canary for the mark answers in that version."""
 REPLAYED = ("idempotent-replayed", "true")
 RESERVED_PREFIX = "souk-"
 
@@ -28,6 +31,7 @@ Given: TypeAlias = Iterable[tuple[str, str | bytes]] | None
 
 _PAIR = 32
 _KEY = re.compile(r"[0-9a-z_.-]+")
+_MARK = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _TEXT = re.compile(r"[\x20-\x7e]*")
 _WRITTEN_BY_GRPC = frozenset(
     ("content-type", "te", "user-agent", "grpc-timeout", "grpc-encoding", "grpc-accept-encoding", "grpc-status",
@@ -70,6 +74,12 @@ def read_releases(text: str) -> dict[str, str]:
     """Reads what `releases_text` writes. What is no pair is left out."""
     pairs = (one.partition("=") for one in text.split(",")[:MOST_RELEASES])
     return {service: version for service, equals, version in pairs if service and equals}
+
+
+def tester_releases(mark: str) -> dict[str, str]:
+    """Returns what leads a tester's request to the version of a canary. A mark is 1 to 40 letters, digits, '.', '_' and
+    '-'; what is none leads nowhere."""
+    return {TESTER: mark} if _MARK.fullmatch(mark) else {}
 
 
 def size(pairs: Pairs) -> int:

@@ -1,5 +1,6 @@
 """Canaries of a fleet, with real processes and sidecars: what becomes of good and of bad ones, and who noticed."""
 
+import json
 import os
 import signal
 import sys
@@ -138,6 +139,10 @@ def test_testers_meet_it_whatever_its_share_is(meshed: Bazaar) -> None:
     until(lambda: currency(tester) == MARK, LIMIT, "its first share")
     assert [currency(tester) for _ in range(10)] == [MARK] * 10
     assert [currency(others[0], {"x-tester": "yes"}) for _ in range(10)] == [MARK] * 10
+    others[1].headers["x-tester"] = "yes"
+    order = others[1].buy((meshed.product, 1, PRICE))
+    del others[1].headers["x-tester"]
+    assert releases_of(meshed, order["id"]) == {"payment": "v2-tested", "x-tester": "yes"}
     # One of ten thousand calls may meet it all the same.
     for header in ({}, {"x-tester": "no"}):
         assert Counter(currency(others[0], header) for _ in range(10))[MARK] <= 2
@@ -147,12 +152,19 @@ def test_testers_meet_it_whatever_its_share_is(meshed: Bazaar) -> None:
 
 
 def currency(buyer: Buyer, headers: dict[str, str] | None = None) -> str:
-    """Gives the currency of a buyer's wallet, read with more headers by the Connect protocol, which passes them on."""
+    """Gives the currency of a buyer's wallet, read with more headers by the HTTP API and by the Connect protocol; both
+    if they differ."""
     sent = {**buyer.headers, **(headers or {})}
     with httpx.Client(base_url=str(buyer.base_url), headers=sent, timeout=30.0) as client:
-        answer = client.post(GET_WALLET, json={})
-    assert answer.status_code == 200, answer.text
-    return str(answer.json().get("currency", ""))
+        answers = client.get(WALLET), client.post(GET_WALLET, json={})
+    assert [answer.status_code for answer in answers] == [200, 200], [answer.text for answer in answers]
+    return " ".join({str(answer.json().get("currency", "")) for answer in answers})
+
+
+def releases_of(bazaar: Bazaar, order: str) -> dict[str, str]:
+    """Gives which releases the saga has met that placed an order."""
+    (run,) = json.loads(bazaar.operator.souk("saga", "list", "--state", "all", "--text", order, "--json"))
+    return dict(run["releases"])
 
 
 def test_copies_of_reads_show_a_flaw_that_no_buyer_meets(meshed: Bazaar) -> None:

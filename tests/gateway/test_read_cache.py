@@ -107,7 +107,8 @@ async def test_path_and_query_are_the_key(shop: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "credentials", [("authorization", "Bearer x"), ("x-api-key", "x"), ("cookie", f"a=b; {ACCESS}=x")]
+    "credentials",
+    [("authorization", "Bearer x"), ("x-api-key", "x"), ("cookie", f"a=b; {ACCESS}=x"), ("x-tester", "ann")],
 )
 async def test_who_sends_credentials_reads_what_was_just_written(shop: Any, credentials: tuple[str, str]) -> None:
     await shop.send("GET", PRODUCT)

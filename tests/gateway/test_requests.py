@@ -61,6 +61,22 @@ async def test_reserved_metadata_from_outside_goes_nowhere(world: Any) -> None:
     assert world.services.last[2].caller.subject == ""
 
 
+@pytest.mark.parametrize(
+    ("given", "met"),
+    [("ann-1", "ann-1"), ("x" * 40, "x" * 40)] + [(bad, None) for bad in ("", "x" * 41, "a,payment=v2", "a b", "ä")],
+)
+async def test_the_mark_of_a_tester_travels_along(world: Any, given: str, met: str | None) -> None:
+    await world.send("GET", "/api/v1/products/P-1", headers=[("X-Tester", given)])
+    assert world.services.last[2].releases.get("x-tester") == met
+    await world.send("POST", ORDERS, ORDER, token=world.token(), headers=[("X-Tester", given)])
+    assert world.services.last[2].releases == ({} if met is None else {"x-tester": met})
+
+
+async def test_two_marks_of_a_tester_are_none(world: Any) -> None:
+    await world.send("GET", "/api/v1/products/P-1", headers=[("x-tester", "ann"), ("x-tester", "bob")])
+    assert world.services.last[2].releases == {}
+
+
 @pytest.mark.parametrize("given", ["abc-DEF_1.2", "x" * 128])
 async def test_a_sane_request_id_is_kept(world: Any, given: str) -> None:
     response = await world.send("GET", "/healthz", headers=[("X-Request-Id", given)])

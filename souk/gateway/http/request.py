@@ -10,6 +10,7 @@ from souk.gateway.http.problem import Problem, invalid
 from souk.gateway.settings import GatewaySettings
 from souk.kernel.errors import SoukError, Violation
 from souk.kernel.whole_numbers import whole_number
+from souk.rpc.metadata import tester_releases
 from souk.telemetry.traces import carried_state, child_of, parse
 from souk.telemetry.tracing.span import Span
 
@@ -44,6 +45,7 @@ _READ = frozenset(
         b"transfer-encoding",
         b"x-api-key",
         b"x-request-id",
+        b"x-tester",
     }
 )
 
@@ -117,6 +119,11 @@ class Request:
             return ""
         return carried_state(given.decode("latin-1").replace("\0", ","))
 
+    @property
+    def releases(self) -> dict[str, str]:
+        """What leads a tester's request to the version of a canary, as its call context has it; empty without."""
+        return tester_releases(self.header(b"x-tester"))
+
     def header(self, name: bytes) -> str:
         """Returns a header that the gateway reads; empty when it was not sent."""
         value = self._header.get(name)
@@ -169,19 +176,14 @@ class Request:
             return b""
         self._check_type()
         here = self._at_once(self._settings.max_body)
-        return await self._whole() if here is None else here
+        return await self.octets(self._settings.max_body) if here is None else here
 
     async def raw_body(self) -> bytes:
         """Reads the body, at most `max_body` bytes of any content type. Raises Problem 400, 413 or 415."""
         if not self._pending:
             return b""
         self.check_encoding()
-        return await self._whole()
-
-    async def _whole(self) -> bytes:
-        limit = self._settings.max_body
-        self._check_length(limit)
-        return await self._read(limit)
+        return await self.octets(self._settings.max_body)
 
     async def octets(self, limit: int) -> bytes:
         """Reads the whole body, at most `limit` bytes of anything. Raises Problem 413, and ClientGone."""

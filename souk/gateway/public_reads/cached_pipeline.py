@@ -16,7 +16,8 @@ from souk.kernel.context import Caller
 
 @dataclass(frozen=True, slots=True)
 class CachedPipeline(Pipeline):
-    """Answers anonymous requests from a cache. Whoever sends credentials is answered by the service itself.
+    """Answers anonymous requests from a cache. Whoever sends credentials is answered by the service itself; so is a
+    tester of a canary.
 
     No answer that is older than `max_age` seconds is given, if the contract says one.
     """
@@ -31,7 +32,7 @@ class CachedPipeline(Pipeline):
         return cls(stages.transcoder, stages.admission, stages.backend, stages.clock, cache, max_age)
 
     async def __call__(self, request: Request, captures: Sequence[str | None]) -> Answer:
-        oldest = None if request.has_body or _has_credentials(request) else _oldest(request)
+        oldest = None if request.has_body or request.releases or _has_credentials(request) else _oldest(request)
         if oldest is not None and self.max_age is not None:
             oldest = min(oldest, self.max_age)
         if oldest is None:

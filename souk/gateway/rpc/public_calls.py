@@ -111,8 +111,8 @@ class PublicCalls:
         longest = rpc.method.policy.timeout if rpc.method.unary else LONGEST_STREAM
         limit = longest if timeout is None else min(timeout, longest)
         key = request.header(b"idempotency-key")
-        deadline, state = self._clock.monotonic() + limit, request.tracestate
-        context = CallContext(deadline, caller, request.traceparent, key, tracestate=state)
+        deadline, state, met = self._clock.monotonic() + limit, request.tracestate, request.releases
+        context = CallContext(deadline, caller, request.traceparent, key, tracestate=state, releases=met)
         return AskedCall(rpc, request, caller, context, metadata)
 
     async def relayed(self, asked: AskedCall, requests: Requests) -> AsyncGenerator[Began | Message | Status, None]:

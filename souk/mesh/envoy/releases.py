@@ -13,7 +13,7 @@ from typing import Any
 from souk.mesh.envoy.clusters import version_name
 from souk.mesh.envoy.parts import Part
 from souk.mesh.policy.policy import CanarySplit
-from souk.rpc.metadata import RELEASE
+from souk.rpc.metadata import RELEASE, TESTER
 from souk.rpc.sidecar import SERVED_BY
 
 OBSERVED = "souk-canary"
@@ -41,6 +41,8 @@ def release_targets(service: str, canary: CanarySplit, baseline: str, *, copied:
     yield _target(service, canary, baseline, "", [_pinned(service, "[^,]*")])
     for name, value in canary.headers:
         yield _target(service, canary, version, canary.version, [{"name": name, "string_match": {"exact": value}}])
+        if name == TESTER:
+            yield _target(service, canary, version, canary.version, [_pinned(TESTER, re.escape(value))])
     weight = round(canary.percent / 100 * _WHOLE)
     if weight == _WHOLE:
         yield _target(service, canary, version, canary.version)
@@ -64,7 +66,8 @@ def _target(
 
 
 def _pinned(service: str, version: str) -> Part:
-    """Matches calls of a request that has met a version of the service, given as a regular expression."""
+    """Matches calls of a request that has met a version of the service, given as a regular expression; or, of TESTER,
+    that has this mark."""
     pair = f"(.*,)?{re.escape(service)}={version}(,.*)?"
     return {"name": RELEASE, "string_match": {"safe_regex": {"regex": pair}}}
 

@@ -62,6 +62,7 @@ def test_steps_that_are_none_are_refused(steps: tuple[float, ...]) -> None:
         (CanaryPlan(release=CanaryRelease(service="payment", version="v2", instances=0)), "1 to 50 instances"),
         (CanaryPlan(release=CanaryRelease(service="a", version="v2", header=("x tester", "1"))), "name of a header"),
         (CanaryPlan(release=CanaryRelease(service="a", version="v2", header=(":path", "/"))), "name of a header"),
+        (CanaryPlan(release=CanaryRelease(service="a", version="v2", header=("X-Tester", "a,b"))), "mark of a tester"),
         (CanaryPlan(release=CanaryRelease(service="payment", version="v2"), every=0.0), "a step takes 1 s"),
         (CanaryPlan(release=CanaryRelease(service="payment", version="v2"), every=float("nan")), "a step takes 1 s"),
         (CanaryPlan(release=CanaryRelease(service="payment", version="v2"), rules=()), "without a rule"),

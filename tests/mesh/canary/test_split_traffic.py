@@ -60,6 +60,18 @@ async def test_a_tester_meets_the_version_whatever_its_share_is(mesh: TwoRelease
     assert [await by(mesh, READ, ("x-tester", "bob")) for _ in range(5)] == [OLD] * 5
 
 
+async def test_the_mark_of_a_tester_goes_with_the_releases_of_a_request(mesh: TwoReleases) -> None:
+    await mesh.split(0, TESTER)
+    for met, reached in {
+        "x-tester=ann": NEW,
+        "user=,x-tester=ann,order=v3": NEW,
+        "x-tester=anna": OLD,
+        "not-x-tester=ann": OLD,
+        "x-tester=ann,payment=": OLD,  # what has met the baseline stays there
+    }.items():
+        assert [await by(mesh, READ, (RELEASE, met)) for _ in range(3)] == [reached] * 3, met
+
+
 async def test_a_user_meets_the_version_and_the_callee_does_not_get_the_header(mesh: TwoReleases) -> None:
     await mesh.split(0, (SUBJECT, "user-7"))
     with acting_as("order", on_behalf_of="user-7"):

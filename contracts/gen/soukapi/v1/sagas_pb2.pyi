@@ -211,7 +211,9 @@ class SagaRun(_message.Message):
 
     @_builtins.property
     def releases(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The releases of services that it has met in a mesh, by service; an empty version is the baseline of a canary."""
+        """The releases of services that it has met in a mesh, by service; an empty version is the baseline of a canary. The
+        mark of a tester whose request began it stands here as well, under the name of its header.
+        """
 
     def __init__(
         self,

@@ -66,7 +66,9 @@ souk canary start payment --version go --run './payment-go' --mirror --header x-
     "--abort-on", "rules", multiple=True, metavar="RULE", help="Rolls it back [default: failures>1% and p99>1.5x]"
 )
 @click.option("--min-calls", type=click.IntRange(1), default=100, show_default=True, help="That a step needs.")
-@click.option("--header", type=NamedValue(), metavar="NAME=VALUE", help="Requests with it meet the version.")
+@click.option(
+    "--header", type=NamedValue(), metavar="NAME=VALUE", help="Requests with it meet the version: x-tester=NAME."
+)
 @click.option("--user", "subject", default="", metavar="ID", help="This user's requests meet the version.")
 @click.option("--mirror", is_flag=True, help="First gives it copies of the calls that the contract calls safe.")
 @DATA

@@ -8,6 +8,7 @@ from itertools import pairwise
 from souk.kernel.errors import ConfigurationError
 from souk.mesh.canary.judging.rules import AbortRule, parse_rule
 from souk.mesh.canary.release import CanaryRelease, CanaryShare
+from souk.rpc.metadata import TESTER, tester_releases
 
 STEPS = (1.0, 5.0, 25.0, 50.0, 100.0)
 EVERY = 30.0
@@ -50,6 +51,10 @@ def checked_plan(plan: CanaryPlan) -> CanaryPlan:
         raise ConfigurationError(f"a canary has 1 to {_MOST_INSTANCES} instances, not {release.instances}")
     if release.header is not None and not _HEADER.fullmatch(release.header[0]):
         raise ConfigurationError(f"{release.header[0]!r} is no name of a header: write --header x-tester=1")
+    if release.header is not None and release.header[0].lower() == TESTER and not tester_releases(release.header[1]):
+        raise ConfigurationError(
+            f"{release.header[1]!r} is no mark of a tester: letters, digits, '.', '_' and '-', 40 at most, as ann-1"
+        )
     _require_steps(plan.steps)
     if not plan.every >= 1:
         raise ConfigurationError(f"a step takes 1 s at least, not {plan.every:g} s; write --every 30s")
