@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -38,9 +39,12 @@ ROUTES_NAME, WHY = "outbound", "no such thing"
 class Sidecar(Stream):
     """A sidecar's stream, which may reject what it is sent."""
 
-    async def reject(self) -> None:
+    async def receive(self) -> Any:
         async with asyncio.timeout(PATIENCE):
-            got = await self._stream.read()
+            return await self._stream.read()
+
+    async def reject(self, received: Any = None) -> None:
+        got = received or await self.receive()
         error = {"code": 3, "message": WHY}
         await self._stream.write(REQUEST(type_url=got.type_url, response_nonce=got.nonce, error_detail=error))
 
@@ -131,10 +135,10 @@ async def test_a_rejection_of_something_else_takes_no_policy_back(
     await order.ask(ENDPOINTS, "payment")
     await order.read()
     registry.join("payment", 1)
-    await until(lambda: plane.instances("payment", "") == 1)
+    endpoints = await order.receive()
     reloading = asyncio.create_task(file.reload(patience=PATIENCE))
     await until(lambda: plane.policy.revision == 2)
-    await order.reject()
+    await order.reject(endpoints)
     await order.read()
     change = await reloading
     assert (change.changed, change.refused) == (True, None)
