@@ -1,6 +1,7 @@
 """Rate limits of a fleet with two gateways, as a client sees them: together they keep to one limit."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -12,6 +13,8 @@ pytestmark = [pytest.mark.full, pytest.mark.xdist_group("limits")]
 
 FEW = "[reads]\ncount = 40\nwindow = 36000\n"
 REQUESTS = 120
+FORGOTTEN = 10
+"""Requests that a gateway may have taken ahead, and forgotten because Redis or the gateway stood still for 0.3 s."""
 
 
 def _answers(url: str) -> Counter[int]:
@@ -24,9 +27,11 @@ def _answers(url: str) -> Counter[int]:
 
 
 @pytest.mark.parametrize(
-    ("mode", "admitted"), [("enforce", 40), ("report", REQUESTS), ("off", REQUESTS)], ids=lambda value: str(value)
+    ("mode", "admitted"),
+    [("enforce", range(40 - FORGOTTEN, 41)), ("report", [REQUESTS]), ("off", [REQUESTS])],
+    ids=["enforce", "report", "off"],
 )
-def test_two_gateways_keep_to_one_limit(tmp_path: Path, mode: str, admitted: int) -> None:
+def test_two_gateways_keep_to_one_limit(tmp_path: Path, mode: str, admitted: Sequence[int]) -> None:
     policies = tmp_path / "limits.toml"
     policies.write_text(FEW)
     policies.chmod(0o644)
@@ -34,5 +39,5 @@ def test_two_gateways_keep_to_one_limit(tmp_path: Path, mode: str, admitted: int
     arguments = ("--scale", "gateway=2")
     with fleet(tmp_path / "fleet", settings=settings, arguments=arguments) as system:
         found = _answers(system.url)
-        assert found[200] == admitted, system.output()
-        assert found[429] == REQUESTS - admitted
+        assert found[200] in admitted, system.output()
+        assert found[429] == REQUESTS - found[200]

@@ -217,8 +217,12 @@ def test_sagas_are_listed_and_shown(admin: ConsoleBrowser, shop: Shop) -> None:
     assert page.status_code == 200
     link = re.search(r'href="(/console/sagas/place-order[^"]+)"', page.text)
     assert link
-    shown = admin.get(f"{link[1]}?format=json").json()
-    assert [step["state"] for step in shown["steps"]] == ["done"] * 4
+
+    def steps() -> list[str]:
+        return [step["state"] for step in admin.get(f"{link[1]}?format=json").json()["steps"]]
+
+    # An order is confirmed when its third step is done.
+    until(lambda: steps() == ["done"] * 4, 120, "the stock is committed")
     assert admin.get(link[1]).status_code == 200
     assert admin.get("/console/sagas/place-order%3AORD-NONE%3A1").status_code == 404
 
@@ -281,11 +285,13 @@ def test_an_order_is_one_page_as_of_any_moment(admin: ConsoleBrowser, shop: Shop
 
     def whole() -> bool:
         found = admin.get(f"{path}?format=json").json()["records"]
+        if f"1 of {product}: committed" not in {one["what"] for one in found}:
+            return False
         to = {one["detail"].partition("delivered for ")[2] for one in found if one["kind"] == "delivery"}
         # With a broker the outbox records that the broker has it.
         return to - {""} if shop.mode != "embedded" else {"notification/mails", "analytics/figures"} <= to
 
-    until(whole, 120, "the order's event is delivered")
+    until(whole, 120, "the order's stock is committed and its event is delivered")
     found = admin.get(f"{path}?format=json").json()
     assert found["failed"] == {}
     kinds = {(one["service"], one["kind"]) for one in found["records"]}

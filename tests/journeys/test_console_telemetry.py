@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -54,17 +54,28 @@ def page(admin: ConsoleBrowser, path: str) -> str:
     return answer.text
 
 
+def of_one_moment(admin: ConsoleBrowser, read: Callable[[], Any], *paths: str) -> tuple[Any, list[str]]:
+    """Reads data, and pages that are made from it; again while spans still come in between."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        found = read()
+        shown = [page(admin, path) for path in paths]
+        if read() == found:
+            return found, shown
+        assert time.monotonic() < end, "the spans of a trace come within seconds"
+
+
 def test_an_order_is_shown_as_a_tree_and_compared_with_another(admin: ConsoleBrowser, traces: list[str]) -> None:
     first, second, *_ = traces
     assert first in page(admin, ORDERS)
-    spans = data(admin, f"/console/traces/{first}")["spans"]
+    path = f"/console/traces/{first}"
+    one_span = f"{path}?span={data(admin, path)['spans'][3]['span_id']}"
+    spans, (shown, on_path) = of_one_moment(admin, lambda: data(admin, path)["spans"], one_span, f"{path}?view=path")
     assert {"gateway", "order", "inventory", "payment"} <= {one["service"] for one in spans}
     assert spans[0]["depth"] == 0
     assert sum(one["on_critical_path"] for one in spans) == spans[0]["took"]
-    shown = page(admin, f"/console/traces/{first}?span={spans[3]['span_id']}")
     assert shown.count('<rect class="span"') == len(spans)
     assert "Began after" in shown
-    on_path = page(admin, f"/console/traces/{first}?view=path")
     assert on_path.count('<rect class="span"') == sum(one["on_critical_path"] > 0 for one in spans)
     assert "POST /api/v1/orders" in page(admin, f"/console/traces/compare?id={first}&id={second}")
     operations = data(admin, f"/console/traces/compare?id={first}&id={first}")
@@ -78,18 +89,22 @@ def test_the_spans_of_an_order_are_under_its_records(admin: ConsoleBrowser, shop
         assert time.monotonic() < end, found
         path = f"/console/orders/{buyer.buy((product, 1, 1_200))['id']}"
         time.sleep(3)  # spans are gathered every second; of many traces a share is recorded, so another order is made
-        found = admin.get(path, accept="application/json").json()["spans"]
+        found = spans_of(admin, path)
+    middle = found["traces"][0]["began"] + found["traces"][0]["took"] // 2
+    found, (shown, then) = of_one_moment(admin, lambda: spans_of(admin, path), path, f"{path}?at={middle}")
     (trace,) = found["traces"]
     assert {"gateway", "order", "inventory", "payment"} <= {one["service"] for one in trace["spans"]}
-    shown = page(admin, path)
     assert shown.count('<g class="bar over') == len(trace["spans"])
     assert f'href="/console/traces/{trace["trace_id"]}"' in shown
-    middle = trace["began"] + trace["took"] // 2
-    then = page(admin, f"{path}?at={middle}")
     assert then.count('<g class="bar later') == sum(trace["began"] + one["offset"] > middle for one in trace["spans"])
     assert '<g class="bar running' in then
     run = f"place-order:{path.rpartition('/')[2]}:1"
     assert f'name="view" value="{run}"' in page(admin, f"{path}?view={run}")
+
+
+def spans_of(admin: ConsoleBrowser, path: str) -> dict[str, Any]:
+    found: dict[str, Any] = admin.get(path, accept="application/json").json()["spans"]
+    return found
 
 
 def test_calls_stand_beside_what_the_contract_promises(admin: ConsoleBrowser, traces: list[str]) -> None:
