@@ -20,7 +20,8 @@ from tests.market.invariants import await_rest, status, violations
 ORDERS = "/api/v1/orders"
 CLIENTS = 8
 CARDS = ("tok_visa", "tok_visa", "tok_declined", "tok_error", "tok_slow")
-REST = 60.0
+REST = 180.0
+"""Seconds: what a card leaves open is asked for again and again, with pauses that grow."""
 
 
 @dataclass
@@ -133,7 +134,10 @@ def _rounds(system: System, number: int, seed: int, *parts: str) -> None:
         system.start()
     _ask_again(system, wishes)
     books = Books(system.data)
-    await_rest(books, REST)
+    try:
+        await_rest(books, REST)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{system.output()}") from None
     assert violations(books) == [], system.output()
     ends = {order.id: status(order) for order in books.orders()}
     recorded = {row["idempotency_key"] for row in books.rows("order", "SELECT idempotency_key FROM souk_idempotency")}

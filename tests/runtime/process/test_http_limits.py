@@ -90,11 +90,12 @@ def test_who_never_reads_his_answers_is_not_waited_for(port: Port) -> None:
     raise AssertionError("it still waits")
 
 
-def test_what_nobody_reads_is_not_kept_by_the_system(impatient: dict[str, Port]) -> None:
+@pytest.mark.parametrize("requests", [1, 100], ids=["that the system has taken", "that it has not"])
+def test_what_nobody_reads_is_not_kept_by_the_system(impatient: dict[str, Port], requests: int) -> None:
     """Before, the connection stayed, with all that was sent on it, for as long as its client did not read."""
     with impatient["gateway"].connect() as peer:
         peer.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        peer.send(GET.replace(b"/healthz", b"/openapi.json") * 100)
+        peer.send(GET.replace(b"/healthz", b"/openapi.json") * requests)
         end = time.monotonic() + PATIENCE
         while peer.connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED:
             assert time.monotonic() < end, "it is still there"

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from souk.runtime.process.http.limits import LINGER, HttpLimits
+from souk.runtime.process.sockets import not_taken
 
 MOST = 64 * 1024
 """Octets that are held back; more are sent at once, so that the transport can ask the writer to wait."""
@@ -51,7 +52,7 @@ class Gathering:
 
     def is_stuck(self, now: float, limits: HttpLimits) -> bool:
         """Tells whether the peer takes what is sent too slowly; `now` is the time of the event loop."""
-        left = self._transport.get_write_buffer_size()
+        left = self._left()
         if not left:
             self._writing = None
             return False
@@ -71,25 +72,20 @@ class Gathering:
         if self.is_closing():
             return
         self._send()
-        self._closed = True
-        if not self._transport.can_write_eof():  # TLS closes both directions at once, and says so to the peer
-            self._transport.resume_reading()
-            self._loop.call_later(LINGER, self._transport.close)
-            return
+        self._closed, self._writing = True, None
         with suppress(OSError, RuntimeError):  # the peer may have left before the loop knows it
-            self._transport.write_eof()
+            if self._transport.can_write_eof():  # TLS closes both directions at once, and says so to the peer
+                self._transport.write_eof()
             self._transport.resume_reading()
         self._loop.call_later(LINGER, self._end)
 
     def reset(self) -> None:
         """Sends what was held back, if there is room for it, and resets the connection (RST instead of an end)."""
-        self._send()
-        self._closed = True
-        if not self._transport.can_write_eof():  # TLS closes both directions at once, and says so to the peer
-            self._transport.resume_reading()
-            self._loop.call_later(LINGER, self._transport.close)
-            return
-        self.drop()
+        if self._transport.can_write_eof():
+            self._send()
+            self.drop()
+        else:
+            self.close()
 
     def drop(self) -> None:
         """Resets the connection, and drops what the peer has not taken: the system would keep it, and the connection,
@@ -106,10 +102,22 @@ class Gathering:
             self.drop()
 
     def _end(self) -> None:
-        if self._transport.get_write_buffer_size():  # the peer still reads; `check` ends it if it is too slow
+        if self._transport.is_closing():
+            return
+        if self._left():  # the peer still reads; `is_stuck` tells when it is too slow
             self._loop.call_later(LINGER, self._end)
-        else:
+        elif self._transport.can_write_eof():
             self._transport.abort()
+        else:
+            self._transport.close()
+
+    def _left(self) -> int:
+        """Returns the octets that are still to be taken: by the system, and once this side is closed, by the peer.
+
+        The system would keep a connection that is given up before that for minutes, with all that was sent on it.
+        """
+        left = int(self._transport.get_write_buffer_size())
+        return left + not_taken(self._transport.get_extra_info("socket")) if self._closed else left
 
     def _send(self) -> None:
         if self._parts:

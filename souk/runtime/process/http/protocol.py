@@ -293,7 +293,7 @@ class WebProtocol(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             if self.cycle.response_started:
-                self._gathering.abort()
+                self._gathering.drop()
                 return
         self._gathering.write(octets_of(problem))
         self._gathering.close()
