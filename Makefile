@@ -28,14 +28,14 @@ run: setup ## the marketplace with demo data on :8080, with one order walked thr
 	@SOUK_LOG_FILE=$(DATA)/souk.log exec $(BIN)/souk up --demo --data $(DATA) --port $(PORT) --then order
 
 test: setup-dev ## every check, and every test that needs no engine beyond the wheels
-	@exec $(BIN)/python tools/checks.py test
+	@exec $(BIN)/python tools/checks.py test $(AGAIN:%=--again)
 
 test-engines: setup-dev ## brings Consul, etcd, Eureka, Kafka, RabbitMQ and others (minutes, once), and the tests that need them
 	@$(BIN)/python tools/engines.py install
-	@exec $(BIN)/python tools/checks.py engines
+	@exec $(BIN)/python tools/checks.py engines $(AGAIN:%=--again)
 
 test-full: setup-dev ## the tests that take long
-	@exec $(BIN)/python tools/checks.py full
+	@exec $(BIN)/python tools/checks.py full $(AGAIN:%=--again)
 
 test-kubernetes: setup-dev ## builds Kubernetes, kwok, CoreDNS and Istio (up to an hour, once), and tries deploy/kubernetes on them
 	@$(BIN)/python tools/engines.py install dnsmasq etcd36 kubernetes kwok kubeconform coredns gateway-api istio-crds istio

@@ -4,9 +4,13 @@ python tools/checks.py test        formats, lint, types, imports, contracts, tes
 python tools/checks.py engines     the tests that need real engines, which tools/engines.py brings
 python tools/checks.py full        the tests that take long
 python tools/checks.py kubernetes  the tests of deploy/kubernetes on Kubernetes, which tools/engines.py brings
+
+With --again behind it, as CI has it, a few tests that failed run once more, one at a time: the stage fails if one of
+them fails again. All are named either way (docs/decisions/0203-ci-asks-a-failed-test-twice.md).
 """
 
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -17,10 +21,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-ra")
+PYTEST = (sys.executable, "-m", "pytest", "-ra")
+FORGETTING = ("-p", "no:cacheprovider")
 # Tests of one group (`xdist_group`) run in one process and share what is slow to start, such as a whole system.
 SPREAD = ("--dist", "loadgroup", "-n")
 # Most tests wait: for processes that start, and for times that pass. So there are more workers than cores. Each one
@@ -34,7 +40,10 @@ THOROUGH = (
     *("-m", "(full or hypothesis) and not engines and not kubernetes", *NO_ENGINES),
     *("--hypothesis-profile", "thorough"),
 )
-NOTHING_COLLECTED = 5
+FAILED, NOTHING_COLLECTED = 1, 5
+"""Statuses with which pytest ends."""
+MOST_AGAIN = 5
+"""Tests of a stage that may run once more: if more have failed, it is no accident."""
 # Tests start hundreds of processes of `souk`, and each would compile all modules if the first did not write them.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 MEMORY = Path("/dev/shm")
@@ -50,7 +59,7 @@ STATIC: tuple[Stage, ...] = (
     ("imports", (str(BIN / "lint-imports"),)),
     ("contracts", (sys.executable, "tools/contracts.py", "check")),
     # Beside mypy, a core is free: what this compiles, no worker has to compile again.
-    ("collection", (*PYTEST, *QUICK, "--collect-only", "-qq")),
+    ("collection", (*PYTEST, *FORGETTING, *QUICK, "--collect-only", "-qq")),
 )
 """Stages that change nothing, and so run concurrently."""
 TEST: tuple[Stage, ...] = (("tests", (*PYTEST, *SPREAD, WORKERS, *QUICK)),)
@@ -113,10 +122,27 @@ def _tests(name: str, command: tuple[str, ...]) -> int:
         signal.signal(signal.SIGINT, before)
 
 
+def _tests_again(name: str, command: tuple[str, ...]) -> int:
+    """Runs pytest, and then the tests that failed, if they are few, once more; returns the last exit status."""
+    with TemporaryDirectory(prefix="souk-failed-") as folder:
+        remembering = (*command, "-o", f"cache_dir={folder}")
+        status = _tests(name, remembering)
+        found = Path(folder, "v", "cache", "lastfailed")
+        failed = json.loads(found.read_text()) if found.exists() else {}
+        if status != FAILED or not 0 < len(failed) <= MOST_AGAIN:
+            return status
+        for one in sorted(failed):
+            print(f"FAILED {one}: it runs once more, alone; if it passes then, it is still a fault", flush=True)
+        return _tests(
+            f"{name}, once more", (*remembering, "-n", "1", "--last-failed", "--last-failed-no-failures=none")
+        )
+
+
 def main() -> int:
     """Runs every stage, and returns the exit status of the first that failed."""
     static: tuple[Stage, ...] = ()
-    match sys.argv[1:]:
+    again = sys.argv[2:] == ["--again"]
+    match sys.argv[1:2] if again else sys.argv[1:]:
         case ["test"]:
             static, stages = STATIC, TEST
         case ["engines"]:
@@ -133,7 +159,7 @@ def main() -> int:
     # Those of the other stages are larger: of engines in Java, of environments for the wheels.
     with files_in_memory() if stages is TEST else nullcontext(()) as where:
         for name, command in stages:
-            status = _tests(name, (*command, *where))
+            status = _tests_again(name, (*command, *where)) if again else _tests(name, (*command, *FORGETTING, *where))
             statuses.append(0 if stages is FULL and status == NOTHING_COLLECTED else status)
     return next((status for status in statuses if status), 0)
 

@@ -72,3 +72,38 @@ def test_tests_that_are_interrupted_end_what_they_have_started(tmp_path: Path) -
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         assert process.wait() == 0
     assert (tmp_path / "cleaned").exists()
+
+
+FAILS = """
+import pathlib, pytest
+SEEN = pathlib.Path({seen!r})
+
+@pytest.mark.parametrize("number", range({failing}))
+@pytest.mark.xdist_group("some")
+def test_one(number):
+    SEEN.mkdir(exist_ok=True)
+    runs = len(list(SEEN.glob(f"{{number}}-*")))
+    (SEEN / f"{{number}}-{{runs}}").touch()
+    assert runs >= {times}
+
+def test_other():
+    (SEEN.parent / "other").write_text("once" if not (SEEN.parent / "other").exists() else "twice")
+"""
+
+
+@pytest.mark.parametrize(
+    ("failing", "times", "status", "runs"),
+    [(2, 1, 0, 4), (2, 2, 1, 4), (checks.MOST_AGAIN + 1, 1, 1, checks.MOST_AGAIN + 1)],
+    ids=["once", "twice", "too many"],
+)
+def test_a_few_that_fail_run_once_more(
+    tmp_path: Path, failing: int, times: int, status: int, runs: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    seen = tmp_path / "seen"
+    (tmp_path / "test_some.py").write_text(FAILS.format(seen=str(seen), failing=failing, times=times))
+    command = (*checks.PYTEST, "-c", os.devnull, "--rootdir", str(tmp_path), *checks.SPREAD, "2", str(tmp_path))
+    assert checks._tests_again("tests", command) == status
+    said = capfd.readouterr().out
+    assert said.count("it runs once more") == (runs - failing)
+    assert len(list(seen.iterdir())) == runs, said
+    assert (tmp_path / "other").read_text() == "once", said
