@@ -1,7 +1,7 @@
 """Search with an engine that is made up: who answers, when the database does, and what the index is told."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, cast
@@ -293,7 +293,22 @@ async def test_a_change_without_an_engine_while_an_index_is_built_is_not_forgott
     assert len(engine.begun) == 2
 
 
-async def test_two_processes_build_one_index(host: Any, product: Any, parts: Any, engine: FakeEngine) -> None:
+def noting_steps(keeper: IndexKeeper, monkeypatch: pytest.MonkeyPatch) -> tuple["asyncio.Task[None]", asyncio.Event]:
+    """Has a keeper check; the event says when the rebuild has given it a step."""
+    given, follow = asyncio.Event(), keeper._follow
+
+    async def noted(steps: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        async for step in steps:
+            given.set()
+            yield step
+
+    monkeypatch.setattr(keeper, "_follow", lambda steps, why: follow(noted(steps), why))
+    return asyncio.create_task(keeper.check()), given
+
+
+async def test_two_processes_build_one_index(
+    host: Any, product: Any, parts: Any, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await parts.demo()
     first, second = (keeper_of(host, product, engine) for _ in range(2))
     engine.go_on.clear()
@@ -301,7 +316,8 @@ async def test_two_processes_build_one_index(host: Any, product: Any, parts: Any
     await engine.filling.wait()
     with pytest.raises(RebuildHeld):
         await keeper_of(host, product, FakeEngine()).check()  # it has seen the engine before the other began
-    joined = asyncio.create_task(second.check())
+    joined, joining = noting_steps(second, monkeypatch)
+    await joining.wait()
     engine.go_on.set()
     await asyncio.gather(building, joined)
     await second.check()
