@@ -148,7 +148,7 @@ def _mib(size: int) -> str:
     return f"{size / MEBIBYTE:.1f}"
 
 
-async def besiege(target: Target, connections: int, patience: float = 300.0) -> Siege:
+async def besiege(target: Target, connections: int, patience: float = 900.0) -> Siege:
     """Attacks once, until every slow connection has ended. Raises TimeoutError when one is left after `patience`."""
     siege = Siege(before=target.port.resident())
     over = asyncio.Event()
