@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,33 +31,9 @@ _LARGE = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n" * 20
 _PAUSE = 0.5
 """Seconds between two octets of a slow client."""
 _GOOD_CLIENTS = 4
-_TIME_WAIT = "06"
 _SLOWEST_OPENING = 0.001
 
 Slow = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-class ConnectionTable:
-    """The TCP connections of this machine, as the system tells them; looked at twice a second at most."""
-
-    def __init__(self) -> None:
-        self._read_at, self._pairs = 0.0, frozenset[tuple[int, int]]()
-
-    def has(self, own: int, peer: int) -> bool:
-        """Tells whether the side with the port `own` still has a connection to `peer`, or the system has it for it."""
-        now = time.monotonic()
-        if now - self._read_at >= _PAUSE:
-            self._read_at, self._pairs = now, frozenset(self._read())
-        return (own, peer) in self._pairs
-
-    def _read(self) -> Iterator[tuple[int, int]]:
-        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-            _, local, remote, state, *_ = line.split()
-            if state != _TIME_WAIT:
-                yield int(local.partition(":")[2], 16), int(remote.partition(":")[2], 16)
-
-
-TABLE = ConnectionTable()
 
 
 async def _nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -85,10 +61,8 @@ async def _body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def _unread(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.transport.pause_reading()  # type: ignore[attr-defined]  # it can read
     writer.write(_LARGE)
-    own, server = writer.get_extra_info("sockname")[1], writer.get_extra_info("peername")[1]
-    # The client's side may not learn of it: the system ignores a reset that comes from beyond a full window.
-    await asyncio.sleep(2 * _PAUSE)  # the table that is older than the connection is replaced then
-    while TABLE.has(server, own):
+    connection: socket.socket = writer.get_extra_info("socket")
+    while connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1:  # established
         await asyncio.sleep(_PAUSE)
 
 
@@ -148,7 +122,7 @@ def _mib(size: int) -> str:
     return f"{size / MEBIBYTE:.1f}"
 
 
-async def besiege(target: Target, connections: int, patience: float = 900.0) -> Siege:
+async def besiege(target: Target, connections: int, patience: float = 300.0) -> Siege:
     """Attacks once, until every slow connection has ended. Raises TimeoutError when one is left after `patience`."""
     siege = Siege(before=target.port.resident())
     over = asyncio.Event()

@@ -34,7 +34,7 @@ class Gathering:
         self._discarded = 0
         self._closed = False
         self._writing: tuple[float, int] | None = None
-        self.sent = 0
+        self.sent = self._taken = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -72,7 +72,7 @@ class Gathering:
         if self.is_closing():
             return
         self._send()
-        self._closed, self._writing = True, None
+        self._closed = True
         with suppress(OSError, RuntimeError):  # the peer may have left before the loop knows it
             if self._transport.can_write_eof():  # TLS closes both directions at once, and says so to the peer
                 self._transport.write_eof()
@@ -112,12 +112,17 @@ class Gathering:
             self._transport.close()
 
     def _left(self) -> int:
-        """Returns the octets that are still to be taken: by the system, and once this side is closed, by the peer.
+        """Returns the octets that the peer has not taken, those included that the system has: its buffer grows to
+        megabytes, and what it takes says nothing about the peer.
 
         The system would keep a connection that is given up before that for minutes, with all that was sent on it.
         """
-        left = int(self._transport.get_write_buffer_size())
-        return left + not_taken(self._transport.get_extra_info("socket")) if self._closed else left
+        if self._taken == self.sent:  # nothing was sent since all was taken
+            return 0
+        left = int(self._transport.get_write_buffer_size()) + not_taken(self._transport.get_extra_info("socket"))
+        if not left:
+            self._taken = self.sent
+        return left
 
     def _send(self) -> None:
         if self._parts:
