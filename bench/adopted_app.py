@@ -12,7 +12,7 @@ _HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % 
 async def app(scope: Any, receive: Any, send: Any) -> None:
     """Answers every request with the same JSON."""
     if scope["type"] != "http":
-        raise NotImplementedError(scope["type"])
+        raise NotImplementedError(scope["type"])  # as ASGI has it: the server then goes on without a lifespan
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     await send({"type": "http.response.body", "body": _BODY})
 

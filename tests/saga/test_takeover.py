@@ -1,7 +1,7 @@
 """Taking runs over: in batches, in time, in the order in which they became due, while there is room for them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,31 +18,13 @@ from souk.store.database import Row, Transaction, Value
 from souk.store.postgres.database import PostgresDatabase
 from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
 from souk.testing.saga_suite import PATIENCE, VANISH, Shop, violations
+from tests.saga.conftest import OpenShop
 
 CLOCK = SystemClock()
 LOOKS_SELDOM = SagaSettings(lease=3_600.0, claim=3_600.0, poll=0.02, pause=0.002, longest_pause=0.01)
 """A runner that looks by itself once an hour: only who is woken, or knows when to look, is in time."""
 NOBODY = SagaSettings(lease=0.0)
 """Whoever starts runs with these has lost them at once."""
-
-OpenShop = Callable[..., Awaitable[Shop]]
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def open_shop(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[OpenShop]:
-    shops: list[Shop] = []
-
-    async def open_shop(**options: Any) -> Shop:
-        database = None
-        if request.param == "postgres":
-            server: TemporaryPostgres = request.getfixturevalue("postgres_server")
-            database = await PostgresDatabase.open(await server.create_database())
-        shops.append(await Shop.open(tmp_path, database=database, **options))
-        return shops[-1]
-
-    yield open_shop
-    for shop in shops:
-        await shop.close()
 
 
 @pytest.fixture

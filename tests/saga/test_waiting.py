@@ -1,10 +1,8 @@
 """Steps that wait for a message, or for a time: by its key and id, in time or late, on whichever replica."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,33 +16,19 @@ from souk.saga.runner import SagaOutcome, SagaProgress, SagaRunner, SagaSettings
 from souk.saga.takeover.due import due_runs
 from souk.saga.waiting.saga_message import MessageFate, MessageReceipt, SagaMessage
 from souk.saga.waits import receive, timer
-from souk.store.postgres.database import PostgresDatabase
-from souk.testing.postgres import TemporaryPostgres
 from souk.testing.saga_suite import PATIENCE, REFUSE, Shop, violations
+from tests.saga.conftest import OpenShop
 
 CLOCK = SystemClock()
 QUICK = SagaSettings(lease=0.3, claim=0.02, poll=0.02, pause=0.002, longest_pause=0.01, park_after=2)
 REF = SagaRef("place", "O-1", 1)
 LONG = 3_600.0
 
-OpenShop = Callable[..., Awaitable[Shop]]
 
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def open_shop(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[OpenShop]:
-    shops: list[Shop] = []
-
-    async def open_shop(**options: Any) -> Shop:
-        database = None
-        if request.param == "postgres":
-            server: TemporaryPostgres = request.getfixturevalue("postgres_server")
-            database = await PostgresDatabase.open(await server.create_migrated())
-        shops.append(await Shop.open(tmp_path, database=database, **{"approval": LONG, **options}))
-        return shops[-1]
-
-    yield open_shop
-    for shop in shops:
-        await shop.close()
+@pytest.fixture
+def open_shop(open_shop: OpenShop) -> OpenShop:
+    """Opens shops whose sagas wait for an approval, long if nothing else is said."""
+    return partial(open_shop, approval=LONG)
 
 
 @pytest.fixture

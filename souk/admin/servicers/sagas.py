@@ -1,17 +1,15 @@
 """The servicers of `soukapi.v1.Sagas`: a process acts on its services' databases, a supervisor passes calls on."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 from soukapi.v1 import sagas_pb2 as pb
 from soukapi.v1 import sagas_pb2_grpc
 
-from souk.admin.client import PATIENCE, connection
-from souk.admin.process_status import View, answering
+from souk.admin.process_status import View
+from souk.admin.servicers.hosts import ask_hosts
 from souk.kernel.errors import DomainError, InvalidArgument, StoreError, Violation
 from souk.kernel.suggest import unknown
 from souk.rpc.metadata import read_releases
@@ -123,30 +121,9 @@ class FleetSagas(sagas_pb2_grpc.SagasServicer):
             effects=[effects.get(one, pb.SagaRunEffect(id=one, text=missing, refused=True)) for one in request.ids]
         )
 
-    async def _ask(
-        self, question: "Callable[[sagas_pb2_grpc.SagasAsyncStub], Awaitable[T]]"
-    ) -> list[tuple[str, T | None]]:
+    async def _ask(self, question: Callable[[Any], Any]) -> list[tuple[str, Any]]:
         """Asks one process of each service, at once; gives each service with its answer, or None."""
-        hosts: dict[str, list[View]] = {}
-        for view in self._processes():
-            if answering(view):
-                hosts.setdefault(view.service, []).append(view)
-        answers = await asyncio.gather(*(_first_answer(views, question) for views in hosts.values()))
-        return list(zip(hosts, answers, strict=True))
-
-
-async def _first_answer(
-    views: Iterable[View], question: "Callable[[sagas_pb2_grpc.SagasAsyncStub], Awaitable[T]]"
-) -> T | None:
-    """Asks the processes one after the other until one answers."""
-    for view in views:
-        try:
-            async with connection(view.control) as channel:
-                await asyncio.wait_for(channel.channel_ready(), PATIENCE)
-                return await question(sagas_pb2_grpc.SagasStub(channel))
-        except (TimeoutError, grpc.aio.AioRpcError):
-            continue
-    return None
+        return await ask_hosts(self._processes(), sagas_pb2_grpc.SagasStub, question, "")
 
 
 def id_of(ref: SagaRef) -> str:
